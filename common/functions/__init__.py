@@ -1,0 +1,1 @@
+"""The runtime: what turns a plain async function into a deployed one."""
