@@ -2,35 +2,73 @@
 
 The platform answers the caller at the function's timeout but lets the code run on, into the next request; so each
 invocation has a deadline of its own, a margin before that timeout, and every call to a dependency is cut to what is
-left of it.
+left of it. When the instance is told to stop, all deadlines move to the little time that it has left.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from common.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
 MARGIN_SECONDS = 1.0
 """Kept back from a function's timeout to answer and to log."""
 
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+class DeadlineExceeded(Unavailable):
+    """The invocation used up its time; whatever it had not committed is undone."""
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Set the deadline of everything called or started inside; an earlier one that is set already stays."""
-    ends = time.monotonic() + seconds
-    current = _deadline.get()
-    token = _deadline.set(ends if current is None else min(ends, current))
+class _Deadline:
+    def __init__(self, seconds: float) -> None:
+        self.ends = time.monotonic() + seconds
+        self.timeout = asyncio.timeout(seconds)
+
+    def shorten(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        if ends < self.ends and not self.timeout.expired():
+            self.ends = ends
+            self.timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+_current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
+_running: WeakSet[_Deadline] = WeakSet()
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Cancel what runs inside after ``seconds``, and tell everything called in there through `remaining`.
+
+    Raises:
+        DeadlineExceeded: the time is up.
+    """
+    deadline = _Deadline(seconds)
+    token = _current.set(deadline)
+    _running.add(deadline)
     try:
-        yield
+        async with deadline.timeout:
+            yield
+    except TimeoutError as error:
+        if deadline.timeout.expired():
+            raise DeadlineExceeded("the invocation's time is up") from error
+        raise
     finally:
-        _deadline.reset(token)
+        _running.discard(deadline)
+        _current.reset(token)
+
+
+def shorten_all(seconds: float) -> None:
+    """Let everything that runs on this loop end within ``seconds``, where it had longer."""
+    for deadline in list(_running):
+        deadline.shorten(seconds)
 
 
 def remaining(default: float) -> float:
@@ -39,9 +77,9 @@ def remaining(default: float) -> float:
     Never below a millisecond, so that a call made too late fails as a time-out of that call rather than as bad input.
 
     Example:
-        >>> with within(5):
+        >>> async with within(5):
         ...     remaining(default=60) <= 5
         True
     """
-    ends = _deadline.get()
-    return default if ends is None else max(0.001, min(default, ends - time.monotonic()))
+    deadline = _current.get()
+    return default if deadline is None else max(0.001, min(default, deadline.ends - time.monotonic()))

@@ -1,0 +1,140 @@
+"""The last line of every ``main.py``: ``main = serve(the_function)``.
+
+One plain ``async def`` for every trigger, registered with the stock functions-framework, which serves it on uvloop and
+httptools. Per request: bind the identifiers and the deadline, check the method and the caller, read within bounds, let
+the decorator's adapter parse and call, map the outcome, and write one summary line.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import functions_framework.aio
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+
+from common.config.logging_config import configure_logging
+from common.errors import Unavailable
+from common.functions import context, deadline, problem, shutdown
+from common.functions.caller import admit
+from common.functions.outcomes import Rejected, Retry
+from common.functions.request import Request, bounded_headers, read_body
+from common.functions.spec import FunctionSpec, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("raptorflow.request")
+
+_LEVELS = {"done": logging.INFO, "disconnected": logging.INFO, "failed": logging.ERROR}
+
+
+def serve(function: Callable[..., Any]) -> Callable[[StarletteRequest], Awaitable[Response]]:
+    """Wrap a decorated function for the stock ``functions-framework --target main`` command.
+
+    Raises:
+        TypeError: the function is not decorated.
+
+    Example:
+        >>> main = serve(on_foundation_updated)
+    """
+    spec = spec_of(function)
+    name = f"{spec.kind}-{function.__name__.replace('_', '-')}"
+    import_seconds = time.process_time()
+    configure_logging()
+    cold = True
+
+    async def main(request: StarletteRequest) -> Response:
+        nonlocal cold
+        started, was_cold, cold = time.monotonic(), cold, False
+        shutdown.install()
+        running = context.RequestContext.from_headers(request.headers, function=name)
+        with context.bind(running):
+            failure: Exception | None = None
+            try:
+                response = await _answer(spec, function, request, running)
+            except Exception as error:  # noqa: BLE001 - the last resort: logged with its stack, answered without a word
+                running.outcome, running.reason, failure = "failed", type(error).__name__, error
+                response = Response(status_code=500)
+            _summarise(request, response, running, failure, started, import_seconds if was_cold else None)
+        return response
+
+    return cast("Callable[[StarletteRequest], Awaitable[Response]]", functions_framework.aio.http(main))
+
+
+async def _answer(
+    spec: FunctionSpec, function: Callable[..., Any], request: StarletteRequest, running: context.RequestContext
+) -> Response:
+    try:
+        async with deadline.within(max(0.5, spec.timeout - deadline.MARGIN_SECONDS)):
+            if request.method not in spec.methods:
+                _refuse_method(spec)
+            return await spec.adapter(function, await _read(spec, request))
+    except Rejected as error:
+        running.outcome, running.reason = "rejected", error.detail
+        return problem.rejection(error, allow=", ".join(spec.methods) if error.status == 405 else None)
+    except Retry as error:
+        running.outcome, running.reason = "retry", error.reason
+        return problem.later(error.after)
+    except Unavailable as error:
+        running.outcome, running.reason = "retry", str(error)
+        return problem.later(error.retry_after)
+    except ClientDisconnect:
+        running.outcome, running.reason = "disconnected", "the caller left before its body was read"
+        return Response(status_code=problem.CLIENT_CLOSED_REQUEST)
+
+
+def _refuse_method(spec: FunctionSpec) -> NoReturn:
+    raise Rejected(405, f"use {' or '.join(spec.methods)}")
+
+
+async def _read(spec: FunctionSpec, request: StarletteRequest) -> Request:
+    headers = bounded_headers(request.headers.raw)
+    caller = "" if spec.caller == "anyone" else admit(headers, only_trigger=spec.caller == "trigger")
+    return Request(
+        method=request.method,
+        path=request.scope["path"],
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=await read_body(request, spec.max_body),
+        root_path=request.scope.get("root_path", ""),
+        caller=caller,
+    )
+
+
+def _summarise(
+    request: StarletteRequest,
+    response: Response,
+    running: context.RequestContext,
+    failure: Exception | None,
+    started: float,
+    import_seconds: float | None,
+) -> None:
+    seconds = time.monotonic() - started
+    fields: dict[str, Any] = {
+        "httpRequest": {
+            "requestMethod": request.method,
+            "status": response.status_code,
+            "latency": f"{seconds:.6f}s",
+        },
+        "outcome": running.outcome,
+    }
+    if running.reason:
+        fields["reason"] = running.reason
+    if import_seconds is not None:
+        fields |= {"cold_start": True, "import_ms": round(import_seconds * 1000)}
+    because = f" ({running.reason})" if running.reason else ""
+    log.log(
+        _LEVELS.get(running.outcome, logging.WARNING),
+        "%s %s %s: %s%s",
+        request.method,
+        running.function,
+        response.status_code,
+        running.outcome,
+        because,
+        extra={"fields": fields},
+        exc_info=failure,
+    )
