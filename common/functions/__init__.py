@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from common.functions.delivery import Delivery
-    from common.functions.endpoint import endpoint, wait_for
+    from common.functions.endpoints import endpoint, wait_for
     from common.functions.outcomes import Drop, Outcome, Rejected, Retry
     from common.functions.request import Request
-    from common.functions.serve import serve
-    from common.functions.subscribe import subscribe
-    from common.functions.webhook import webhook
+    from common.functions.serving import serve
+    from common.functions.subscriptions import subscribe
+    from common.functions.webhooks import webhook
 
 _MODULES = {
     "Delivery": "delivery",
@@ -20,11 +20,11 @@ _MODULES = {
     "Rejected": "outcomes",
     "Request": "request",
     "Retry": "outcomes",
-    "endpoint": "endpoint",
-    "serve": "serve",
-    "subscribe": "subscribe",
-    "wait_for": "endpoint",
-    "webhook": "webhook",
+    "endpoint": "endpoints",
+    "serve": "serving",
+    "subscribe": "subscriptions",
+    "wait_for": "endpoints",
+    "webhook": "webhooks",
 }
 
 __all__ = [

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 REASON = "dead-letter-reason"
 DETAIL = "dead-letter-detail"
 FUNCTION = "dead-letter-function"
+TOPIC = "dead-letter-topic"
 SUBSCRIPTION = "dead-letter-subscription"
 MESSAGE_ID = "dead-letter-message-id"
 ATTEMPTS = "dead-letter-attempts"
 _MAX_ATTRIBUTE_BYTES = 1024
 
 
-async def publish(delivery: Delivery, *, function: str, drop: Drop) -> None:
+async def publish(delivery: Delivery, *, function: str, topic: str, drop: Drop) -> None:
     """Put ``delivery`` on the dead-letter topic.
 
     Raises:
@@ -36,6 +37,7 @@ async def publish(delivery: Delivery, *, function: str, drop: Drop) -> None:
         REASON: drop.reason,
         DETAIL: drop.detail,
         FUNCTION: function,
+        TOPIC: topic,
         SUBSCRIPTION: delivery.subscription,
         MESSAGE_ID: delivery.message_id,
         ATTEMPTS: str(delivery.attempt or ""),

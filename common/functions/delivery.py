@@ -83,7 +83,7 @@ def parse_delivery(request: Request) -> Delivery:
         return _unwrapped(request)
     if "ce-specversion" in headers or headers.get("content-type", "").startswith("application/cloudevents+json"):
         event = _cloudevent(dict(headers), request.body)
-        return _wrapped(parse_object(event.data) if isinstance(event.data, bytes) else event.data)
+        return _wrapped(parse_object(event.data or b""))
     return _wrapped(parse_object(request.body))
 
 
@@ -159,7 +159,8 @@ def _cloudevent(headers: Mapping[str, str], body: bytes) -> CloudEvent:
     from cloudevents.http import from_http  # noqa: PLC0415
 
     try:
-        return from_http(headers, body, data_unmarshaller=lambda data: data)
+        # Text in a structured event, bytes in a binary one.
+        return from_http(headers, body, data_unmarshaller=lambda data: data.encode() if isinstance(data, str) else data)
     except (GenericException, ValueError, TypeError, KeyError) as error:
         raise InvalidInput(f"the CloudEvent is malformed ({type(error).__name__})") from None
 

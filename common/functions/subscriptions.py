@@ -62,17 +62,17 @@ def subscribe(
         >>> @subscribe("foundation-updated", max_age=86_400)
         ... async def on_foundation_updated(event: FoundationUpdated) -> None: ...
     """
-    del topic, ordered, filter  # the manifest's business: they configure the subscription
+    del ordered, filter  # the manifest's business: they configure the subscription
 
     async def handle(function: Callable[..., Any], request: Request) -> Response:
-        return await _handle(function, request, max_age)
+        return await _handle(function, request, topic=topic, max_age=max_age)
 
     return attach(
         FunctionSpec(kind="event", timeout=timeout, adapter=handle, caller="trigger", max_body=MAX_PUSH_BYTES),
     )
 
 
-async def _handle(function: Callable[..., Any], request: Request, max_age: int | None) -> Response:
+async def _handle(function: Callable[..., Any], request: Request, *, topic: str, max_age: int | None) -> Response:
     try:
         delivery = parse_delivery(request)
     except InvalidInput as error:
@@ -86,7 +86,8 @@ async def _handle(function: Callable[..., Any], request: Request, max_age: int |
         _check_age(delivery, max_age)
         await function(_argument(function, delivery))
     except Drop as drop:
-        await dead_letter.publish(delivery, function=running.function if running else "", drop=drop)
+        name = running.function if running else function.__name__
+        await dead_letter.publish(delivery, function=name, topic=topic, drop=drop)
         if running is not None:
             running.outcome, running.reason = "drop", drop.reason
     return Response(status_code=204)

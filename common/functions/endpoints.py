@@ -31,6 +31,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 THREADS = 10
 
 _loop: ContextVar[asyncio.AbstractEventLoop] = ContextVar("serving_loop")
+_caller: ContextVar[str] = ContextVar("caller")
 
 
 def endpoint(
@@ -77,18 +78,22 @@ def wait_for(work: Coroutine[Any, Any, T], *, seconds: float = 30) -> T:
 
 
 async def _call(function: Callable[..., Any], request: Request) -> Response:
-    token = _loop.set(asyncio.get_running_loop())  # a2wsgi copies the context into its thread
-    try:
-        return await _through(_application(function), request)
-    finally:
-        _loop.reset(token)
+    _loop.set(asyncio.get_running_loop())  # a2wsgi copies the context into its thread
+    _caller.set(request.caller)
+    return await _through(_application(function), request)
 
 
 @functools.cache
 def _application(function: Callable[[], Flask]) -> WSGIMiddleware:
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - only api functions install it
 
-    return WSGIMiddleware(cast("Any", function()), workers=THREADS)
+    application = function()
+
+    def with_caller(environ: Any, start_response: Any) -> Any:
+        environ["REMOTE_USER"] = _caller.get()
+        return application(environ, start_response)
+
+    return WSGIMiddleware(cast("Any", with_caller), workers=THREADS)
 
 
 async def _through(application: WSGIMiddleware, request: Request) -> Response:
@@ -111,6 +116,7 @@ async def _through(application: WSGIMiddleware, request: Request) -> Response:
 
 
 def _scope(request: Request) -> Any:
+    headers = [(name, value) for name, value in request.headers.raw if name != b"content-length"]
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -121,5 +127,6 @@ def _scope(request: Request) -> Any:
         "raw_path": request.path.encode(),
         "root_path": request.root_path,
         "query_string": request.query.encode("ascii", "ignore"),
-        "headers": request.headers.raw,
+        # Read and counted by now; WSGI takes a body of unknown length for none.
+        "headers": [*headers, (b"content-length", str(len(request.body)).encode())],
     }

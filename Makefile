@@ -1,0 +1,49 @@
+# What people and CI call. `make` alone lists it.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint format lock manifest clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed   ## make .venv from requirements.txt, hashes checked
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+run: install     ## start everything, play a payment, stay up (Ctrl-C stops)
+	@$(BIN)/python -m tools.demo --stay
+
+demo: install    ## the same, checked step by step; exits 0, or non-zero naming the step that failed
+	@$(BIN)/python -m tools.demo
+
+test: install    ## all tests, with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: install    ## ruff, mypy, and whether functions.json is current
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m tools.manifest --check
+
+format: install  ## let ruff rewrite
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: install    ## compile requirements.txt from pyproject.toml's groups, with hashes
+	@$(BIN)/uv pip compile pyproject.toml $(addprefix --group ,$(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups'])")) \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --quiet --output-file requirements.txt
+
+manifest: install ## write functions.json from the code
+	@$(BIN)/python -m tools.manifest
+
+clean:           ## stop the local cloud and remove everything that is not in git
+	@[ ! -x $(BIN)/python ] || $(BIN)/python -m tools.local down
+	rm -rf .local build $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,118 @@
+"""Log lines (R67): JSON for Cloud Logging where deployed, readable text in development; the standard library only.
+
+Cloud Logging's client would cost 2.4 times a bare cold start (measured), and Error Reporting reads stack traces from
+the same lines.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from common.functions import context
+
+MAX_MESSAGE = 64 * 1024
+"""Characters; Cloud Logging refuses entries above 256 KB."""
+REDACTED = "[redacted]"
+_SECRET = ("secret", "token", "password", "authorization", "signature", "verify", "vpa", "account", "cookie", "otp")
+_SEVERITIES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARNING", logging.ERROR: "ERROR"}
+
+
+def configure_logging() -> None:
+    """Send all log records to standard output, once per process.
+
+    ``LOG_LEVEL`` is a level, or a level and exceptions to it: ``INFO,common.redis=DEBUG``.
+    """
+    root = logging.getLogger()
+    if any(isinstance(handler, _Handler) for handler in root.handlers):
+        return
+    handler = _Handler(sys.stdout)
+    deployed = bool(os.environ.get("K_SERVICE")) or os.environ.get("ENVIRONMENT", "dev") != "dev"
+    handler.setFormatter(JsonFormatter() if deployed else TextFormatter())
+    root.addHandler(handler)
+    general, *exceptions = os.environ.get("LOG_LEVEL", "INFO").split(",")
+    root.setLevel(_level(general))
+    for exception in exceptions:
+        module, _, level = exception.partition("=")
+        logging.getLogger(module.strip()).setLevel(_level(level))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Ours, so that it is recognised and not added twice."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with the fields that Cloud Logging and Error Reporting know."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        message, trace = _message(record), _trace(record)
+        line: dict[str, Any] = {
+            "severity": _SEVERITIES.get(record.levelno, "CRITICAL"),
+            "message": message,
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "logging.googleapis.com/sourceLocation": {
+                "file": record.pathname,
+                "line": str(record.lineno),
+                "function": record.funcName,
+            },
+            "logger": record.name,
+            **redact(getattr(record, "fields", {})),
+        }
+        running = context.current()
+        if running is not None:
+            project = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+            line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{running.trace}"
+            line["logging.googleapis.com/spanId"] = running.span_id
+            line["logging.googleapis.com/trace_sampled"] = running.sampled
+            line["logging.googleapis.com/labels"] = context.fields()
+        if trace:
+            line["stack_trace"] = f"{message}\n{trace}"
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """One readable line, a stack trace below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        fields = {**context.fields(), **redact(getattr(record, "fields", {}))}
+        fields.pop("httpRequest", None)
+        said = " ".join(f"{key}={value}" for key, value in fields.items())
+        trace = _trace(record)
+        line = f"{clock} {record.levelname:<7} {record.name}: {_message(record)}{'  ' + said if said else ''}"
+        return f"{line}\n{trace}" if trace else line
+
+
+def redact(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the values of everything that is called like a secret replaced."""
+    return {
+        key: REDACTED
+        if any(word in key.lower() for word in _SECRET)
+        else redact(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in fields.items()
+    }
+
+
+def _message(record: logging.LogRecord) -> str:
+    return record.getMessage()[:MAX_MESSAGE]
+
+
+def _trace(record: logging.LogRecord) -> str:
+    if not record.exc_info:
+        return ""
+    text = logging.Formatter().formatException(record.exc_info)
+    # Postgres repeats the row's values in its errors' details.
+    kept = [line for line in text.splitlines() if not line.startswith(("DETAIL:", "CONTEXT:"))]
+    return "\n".join(kept)[-MAX_MESSAGE:]
+
+
+def _level(name: str) -> int:
+    return logging.getLevelNamesMapping().get(name.strip().upper(), logging.INFO)

@@ -1,0 +1,51 @@
+"""A CloudEvent as a Pub/Sub message (CloudEvents' Pub/Sub protocol binding, binary mode).
+
+The context attributes become message attributes prefixed ``ce-``, the data stays the data. Beside them travels
+``traceparent``, so that one trace runs from the webhook to the mail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common.functions import context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+def to_message(
+    data: bytes,
+    *,
+    id: str,  # noqa: A002 - the attribute's name in CloudEvents
+    source: str,
+    type: str,  # noqa: A002
+    time: datetime,
+    subject: str = "",
+    extensions: Mapping[str, str] | None = None,
+    traceparent: str | None = None,
+) -> dict[str, str]:
+    """The attributes of the message whose data is ``data``.
+
+    Args:
+        data: JSON text.
+        id: stable over every delivery of the same occurrence; with ``source`` it is the key to deduplicate by.
+        source: who says so.
+        type: ``raptorflow.<entity>.<verb>.v1``.
+        time: when it happened.
+        subject: the row or order it is about.
+        extensions: more attributes; lower-case letters and digits only, as CloudEvents demands.
+        traceparent: the trace to continue; the running invocation's where none is given.
+    """
+    from cloudevents.conversion import to_binary  # noqa: PLC0415 - the framework has loaded it by then
+    from cloudevents.http import CloudEvent  # noqa: PLC0415
+
+    attributes = {"id": id, "source": source, "type": type, "time": time.isoformat(), **(extensions or {})}
+    attributes["datacontenttype"] = "application/json"
+    if subject:
+        attributes["subject"] = subject
+    headers, _ = to_binary(CloudEvent(attributes, data), data_marshaller=lambda body: body)
+    running = context.current()
+    trace = traceparent or (running.traceparent if running else "")
+    return {**headers, **({"traceparent": trace} if trace else {})}

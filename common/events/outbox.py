@@ -1,0 +1,165 @@
+"""Events that were committed and must still be published: the table ``event_outbox``.
+
+::
+
+    transaction   |-- effect ---- outbox row --| commit
+    publisher                                     |-- Pub/Sub -- Redis -- published_at --|
+    crash                                    ^A          ^B            ^C
+
+    A  nothing happened: the delivery comes again and does everything
+    B  the effect stands, the row is unpublished: the delivery comes again, finds its work done, and drains its rows
+    C  published but not marked: published once more with the same id, and every handler deduplicates by it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from common import clock
+from common.database import execute, fetch_all
+from common.errors import Unavailable
+from common.events.message import to_message
+from common.events.types import SOURCE
+from common.functions import context
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from common.events.types import Event
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Rows drained at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event as it lies in the table."""
+
+    id: str
+    type: str
+    topic: str
+    workspace_id: str
+    subject: str
+    data: bytes
+    created_at: datetime
+    traceparent: str | None
+
+
+async def insert(event: Event) -> OutboxRow:
+    """Write ``event`` in the bound transaction, labelled with the delivery that caused it."""
+    running = context.current()
+    row = OutboxRow(
+        id=event.id,
+        type=event.TYPE,
+        topic=event.TOPIC,
+        workspace_id=event.workspace_id,
+        subject=event.subject,
+        data=event.data(),
+        created_at=event.time,
+        traceparent=running.traceparent if running else None,
+    )
+    await execute(
+        """
+        insert into event_outbox (id, type, topic, workspace_id, subject, payload, cause, traceparent, created_at)
+        values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)
+        """,
+        (
+            row.id,
+            row.type,
+            row.topic,
+            row.workspace_id,
+            row.subject,
+            row.data.decode(),
+            running.event_id if running else "",
+            row.traceparent,
+            row.created_at,
+        ),
+    )
+    return row
+
+
+async def drain(cause: str) -> int:
+    """Publish what the delivery ``cause`` left unpublished; how many that was.
+
+    Raises:
+        Unavailable: not all could be published; the delivery must come again.
+    """
+    drained = 0
+    while rows := await fetch_all(
+        """
+        select id, type, topic, workspace_id, subject, payload, created_at, traceparent
+        from event_outbox where cause = %s and published_at is null order by created_at, id limit %s
+        """,
+        (cause, BATCH),
+    ):
+        await publish([_row(values) for values in rows])
+        drained += len(rows)
+    return drained
+
+
+async def publish(rows: list[OutboxRow]) -> None:
+    """Publish committed rows, tell live listeners, and mark the rows.
+
+    Raises:
+        Unavailable: a row could not be published; it, and every row of this call, stays unmarked.
+    """
+    results = await asyncio.gather(*(_publish_one(row) for row in rows), return_exceptions=True)
+    failed = next((result for result in results if isinstance(result, BaseException)), None)
+    if failed is not None:
+        raise failed
+    await asyncio.gather(*(_tell_listeners(row) for row in rows))
+    await execute(
+        "update event_outbox set published_at = %s where id = any(%s::uuid[]) and published_at is null",
+        (clock.now(), [row.id for row in rows]),
+    )
+
+
+async def _publish_one(row: OutboxRow) -> None:
+    from common.infrastructure.pubsub_client import pubsub_client  # noqa: PLC0415 - costs more than a cold start
+
+    attributes = to_message(
+        row.data,
+        id=row.id,
+        source=SOURCE,
+        type=row.type,
+        time=row.created_at,
+        subject=row.subject,
+        extensions={"workspaceid": row.workspace_id},
+        traceparent=row.traceparent,
+    )
+    await pubsub_client().publish(row.topic, row.data, attributes=attributes)
+
+
+async def _tell_listeners(row: OutboxRow) -> None:
+    """The live copy for open pages: lost when nobody listens, and no reason to fail when Redis is down."""
+    from common.redis.pubsub import PubSubService  # noqa: PLC0415 - not before it is needed
+
+    message = {"id": row.id, "type": row.type, "time": row.created_at.isoformat(), "data": json.loads(row.data)}
+    try:
+        await PubSubService().publish(live_channel(row.workspace_id), message)
+    except Unavailable as error:
+        log.warning("live listeners were not told: %s", error, extra={"fields": {"event_id": row.id}})
+
+
+def live_channel(workspace_id: str) -> str:
+    """The Redis channel on which a workspace's events are heard live."""
+    return f"events/{workspace_id}"
+
+
+def _row(values: dict[str, Any]) -> OutboxRow:
+    return OutboxRow(
+        id=str(values["id"]),
+        type=values["type"],
+        topic=values["topic"],
+        workspace_id=str(values["workspace_id"]),
+        subject=values["subject"],
+        data=json.dumps(values["payload"], separators=(",", ":"), ensure_ascii=False).encode(),
+        created_at=values["created_at"],
+        traceparent=values["traceparent"],
+    )

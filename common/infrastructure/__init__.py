@@ -1,0 +1,20 @@
+"""Façades over Google's client libraries; importing this package loads none of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from common.infrastructure.gcp import GCPClient
+    from common.infrastructure.pubsub_client import PubSubClient
+
+_MODULES = {"GCPClient": "gcp", "PubSubClient": "pubsub_client"}
+
+__all__ = ["GCPClient", "PubSubClient"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

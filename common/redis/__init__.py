@@ -1,0 +1,20 @@
+"""Redis: what makes it fast. Importing this package, or a name from it, does not import the client library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from common.redis.client import RedisClient
+    from common.redis.pubsub import PubSubService
+
+_MODULES = {"PubSubService": "pubsub", "RedisClient": "client"}
+
+__all__ = ["PubSubService", "RedisClient"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

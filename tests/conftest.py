@@ -1,0 +1,45 @@
+"""Fixtures that every folder may use: one local cloud for the run, one database and one project for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common import ids
+from common.lifecycle import aclose_all
+from tests.stack import Stack, make_template, own_database, with_database
+from tools.local.cloud import LocalCloud
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """The local cloud, on free ports, for the whole run."""
+    made = LocalCloud(tmp_path_factory.mktemp("cloud"), fast=True)
+    try:
+        made.up()
+        make_template(made)
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture
+async def stack(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
+    """The environment of a deployed function, with a database and a project of its own."""
+    name = f"test-{ids.new_id()[:13]}"
+    with own_database(cloud, name) as admin_url:
+        environment = cloud.environment()
+        environment["DATABASE_URL"] = with_database(environment["DATABASE_URL"], name)
+        environment["GOOGLE_CLOUD_PROJECT"] = name
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        made = Stack(environment, admin_url)
+        await made.make_topics()
+        try:
+            yield made
+        finally:
+            await aclose_all()

@@ -1,0 +1,124 @@
+"""Each function alone, as it is deployed: the stock command, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tools.demo import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.stack import Stack
+
+FUNCTIONS = sorted(path.parent for path in Path("functions").glob("*/*/main.py"))
+
+
+@contextlib.contextmanager
+def stock_command(source: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """``functions-framework --target main``, up and answering."""
+    port = free_port(0)
+    process = subprocess.Popen(
+        [Path(sys.executable).parent / "functions-framework", "--target", "main", "--source", source / "main.py"],
+        env={**os.environ, "PYTHONPATH": ".", "HOST": "127.0.0.1", "PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        ends = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{url}/robots.txt")
+                break
+            assert process.poll() is None, process.communicate()[0].decode()
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        yield url, process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("source", FUNCTIONS, ids=lambda source: source.name)
+def test_the_stock_command_serves_the_sample(source: Path, stack: Stack) -> None:
+    sample = json.loads((source / "sample.json").read_text())
+    request = sample["request"]
+    with stock_command(source, sample["environment"]) as (url, process):
+        answer = httpx.request(
+            request["method"], url + request["path"], headers=request["headers"], content=request["body"], timeout=30
+        )
+        refused = httpx.get(url)
+        process.terminate()
+        output = process.communicate(timeout=15)[0].decode()
+    assert answer.status_code == sample["response"]["status"], output
+    assert refused.status_code == 405
+    assert process.returncode == 0, output
+    assert "XXXXXXX20000" not in output
+    assert request["body"] not in output
+
+
+SLOW = """
+import asyncio
+from common.functions import Request, serve, webhook
+
+@webhook(timeout=60)
+async def slow(request: Request) -> None:
+    \"\"\"Take as long as the body says.\"\"\"
+    await asyncio.sleep(float(request.body))
+
+main = serve(slow)
+"""
+
+
+@pytest.fixture
+def slow_function(tmp_path: Path) -> Path:
+    (tmp_path / "main.py").write_text(SLOW)
+    return tmp_path
+
+
+def _terminated(slow_function: Path, seconds: str) -> tuple[int, float, int]:
+    """Post, send SIGTERM meanwhile; the answer, how long it took from the signal, and the exit code."""
+    answers: list[Any] = []
+    with stock_command(slow_function, {}) as (url, process):
+        headers = {"content-type": "application/json"}
+        posting = threading.Thread(
+            target=lambda: answers.append(httpx.post(url, content=seconds, headers=headers, timeout=40))
+        )
+        posting.start()
+        time.sleep(0.7)
+        signalled = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        posting.join()
+        took = time.monotonic() - signalled
+        process.communicate(timeout=15)
+    return answers[0].status_code, took, process.returncode
+
+
+def test_work_that_ends_soon_after_sigterm_is_answered(slow_function: Path) -> None:
+    status, took, code = _terminated(slow_function, "2")
+    assert (status, code) == (200, 0)
+    assert took < 5
+
+
+def test_work_that_would_not_end_is_handed_back_before_the_platform_kills(slow_function: Path) -> None:
+    status, took, code = _terminated(slow_function, "30")
+    assert (status, code) == (503, 0)
+    assert 7 < took < 10

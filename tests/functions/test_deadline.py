@@ -1,0 +1,68 @@
+"""Time that an invocation has, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from common.errors import Unavailable
+from common.functions import deadline
+
+
+async def test_outside_of_an_invocation_a_call_has_its_own_time() -> None:
+    assert deadline.remaining(7) == 7
+
+
+async def test_inside_a_call_has_at_most_what_is_left() -> None:
+    async with deadline.within(5):
+        assert deadline.remaining(3) == 3
+        assert 4.5 < deadline.remaining(60) <= 5
+
+
+async def test_what_outlives_its_time_is_cancelled() -> None:
+    cancelled = False
+    with pytest.raises(deadline.DeadlineExceeded) as caught:
+        async with deadline.within(0.02):
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+    assert cancelled
+    assert isinstance(caught.value, Unavailable)
+
+
+async def test_a_time_out_of_a_call_inside_is_not_taken_for_the_deadline() -> None:
+    with pytest.raises(TimeoutError):
+        async with deadline.within(5), asyncio.timeout(0.01):
+            await asyncio.sleep(1)
+
+
+async def test_never_below_a_millisecond() -> None:
+    with pytest.raises(deadline.DeadlineExceeded):
+        async with deadline.within(0.01):
+            time.sleep(0.02)  # noqa: ASYNC251 - the loop is blocked on purpose
+            assert deadline.remaining(5) == 0.001
+            await asyncio.sleep(1)
+
+
+async def test_stopping_shortens_what_runs_and_lengthens_nothing() -> None:
+    short, long = asyncio.Event(), asyncio.Event()
+
+    async def work(seconds: float, entered: asyncio.Event) -> float:
+        started = time.monotonic()
+        try:
+            async with deadline.within(seconds):
+                entered.set()
+                await asyncio.sleep(10)
+        except deadline.DeadlineExceeded:
+            pass
+        return time.monotonic() - started
+
+    tasks = [asyncio.create_task(work(0.05, short)), asyncio.create_task(work(9, long))]
+    await asyncio.gather(short.wait(), long.wait())
+    deadline.shorten_all(0.2)
+    quick, shortened = await asyncio.gather(*tasks)
+    assert quick < 0.2 <= shortened < 2

@@ -1,0 +1,302 @@
+"""What every trigger gets from the runtime: bounds, callers, outcomes, one summary line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
+
+from common import clock
+from common.errors import Unavailable
+from common.events.types import PaymentCompleted
+from common.functions import Delivery, Drop, Rejected, Request, Retry, context, serve, subscribe, webhook
+from common.functions.testing import HttpEvent, Result, bearer, invoke, pubsub_event
+
+if TYPE_CHECKING:
+    from common.functions.testing import Main
+
+JSON = {"content-type": "application/json"}
+INVOKER = "invoker@test.iam.gserviceaccount.com"
+
+
+@pytest.fixture(autouse=True)
+def _invoker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKER_EMAIL", INVOKER)
+
+
+def served(error: BaseException | None = None, answer: dict[str, Any] | None = None) -> tuple[Main, list[Request]]:
+    """A webhook that keeps what it was called with and then answers, or raises."""
+    calls: list[Request] = []
+
+    @webhook(timeout=5)
+    async def example(request: Request) -> dict[str, Any] | None:
+        calls.append(request)
+        if error is not None:
+            raise error
+        return answer
+
+    return serve(example), calls
+
+
+async def test_a_webhook_gets_the_raw_body_and_answers_200() -> None:
+    main, calls = served()
+    result = await invoke(main, HttpEvent(body=b'{"a":  1}', headers=JSON))
+    assert (result.status, result.body) == (200, b"")
+    assert calls[0].body == b'{"a":  1}'
+
+
+async def test_a_webhook_may_answer_json() -> None:
+    main, _ = served(answer={"decision": "continue"})
+    assert (await invoke(main, HttpEvent(body=b"{}", headers=JSON))).json() == {"decision": "continue"}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_another_method_is_405_and_runs_nothing(method: str) -> None:
+    main, calls = served()
+    result = await invoke(main, HttpEvent(method=method))
+    assert (result.status, result.headers["allow"], calls) == (405, "POST", [])
+
+
+async def test_a_problem_says_in_one_sentence_what_is_wrong() -> None:
+    main, _ = served()
+    result = await invoke(main, HttpEvent(method="GET"))
+    assert result.headers["content-type"] == "application/problem+json"
+    assert result.json() == {"type": "about:blank", "title": "Method Not Allowed", "status": 405, "detail": "use POST"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "text/plain"}, 415),
+        ({**JSON, "content-encoding": "gzip"}, 415),
+        ([("content-type", "application/json"), ("content-type", "text/plain")], 400),
+        ({f"x-{number}": "v" for number in range(101)}, 431),
+        ({"x-large": "v" * 17_000}, 431),
+        ({**JSON, "content-length": str(10**30)}, 413),
+        ({"content-type": "application/json; charset=UTF-8"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_headers_are_bounded(headers: Any, status: int) -> None:
+    main, calls = served()
+    assert (await invoke(main, HttpEvent(body=b"{}", headers=headers))).status == status
+    assert len(calls) == (status == 200)
+
+
+async def test_a_body_is_cut_off_while_it_streams_in() -> None:
+    main, calls = served()
+    received = 0
+
+    async def endless() -> dict[str, Any]:
+        nonlocal received
+        received += 1
+        return {"type": "http.request", "body": b"x" * 65_536, "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    response = await main(StarletteRequest(scope, endless))
+    assert (response.status_code, calls) == (413, [])
+    assert received == 17  # one chunk beyond a mebibyte, and not one more
+
+
+async def test_names_with_an_underscore_are_not_seen_and_duplicates_are_kept_apart() -> None:
+    main, calls = served()
+    headers = [("x_sig", "forged"), ("x-sig", "one"), ("x-sig", "two")]
+    await invoke(main, HttpEvent(body=b"{}", headers=headers))
+    assert calls[0].headers.getlist("x-sig") == ["one", "two"]
+    assert "x_sig" not in calls[0].headers
+    with pytest.raises(Rejected, match="must come once"):
+        calls[0].header("x-sig")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "header", "outcome"),
+    [
+        (Rejected(401, "no"), 401, ("content-type", "application/problem+json"), "rejected"),
+        (Retry("later", after=2.1), 503, ("retry-after", "3"), "retry"),
+        (Retry("later"), 503, ("retry-after", "10"), "retry"),
+        (Unavailable("redis is down", 4), 503, ("retry-after", "4"), "retry"),
+        (ClientDisconnect(), 499, ("content-length", "0"), "disconnected"),
+        (ValueError("the customer's secret"), 500, ("content-length", "0"), "failed"),
+    ],
+)
+async def test_outcomes(
+    error: Exception, status: int, header: tuple[str, str], outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    main, _ = served(error)
+    with caplog.at_level(logging.INFO):
+        result = await invoke(main, HttpEvent(body=b"{}", headers=JSON))
+    assert result.status == status
+    assert result.headers[header[0]] == header[1]
+    assert _summary(caplog)["outcome"] == outcome
+
+
+async def test_a_defect_answers_an_empty_500_and_logs_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+    main, _ = served(ValueError("broken"))
+    result = await invoke(main, HttpEvent(body=b"{}", headers=JSON))
+    assert (result.status, result.body) == (500, b"")
+    assert caplog.records[-1].levelname == "ERROR"
+    assert caplog.records[-1].exc_info is not None
+
+
+async def test_the_deadline_is_a_503_and_the_work_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    undone = asyncio.Event()
+
+    @webhook(timeout=1)
+    async def slow(request: Request) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            undone.set()
+
+    result = await invoke(serve(slow), HttpEvent(body=b"{}", headers=JSON))
+    assert result.status == 503
+    assert undone.is_set()
+    assert _summary(caplog)["reason"] == "the invocation's time is up"
+
+
+async def test_one_summary_line_a_request_and_the_first_says_that_it_was_cold(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    main, _ = served()
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            await invoke(main, HttpEvent(body=b'{"vpa": "someone@upi"}', headers=JSON))
+    lines = [record for record in caplog.records if record.name == "raptorflow.request"]
+    first, second = (vars(line)["fields"] for line in lines)
+    assert first["cold_start"] is True
+    assert first["import_ms"] > 0
+    assert "cold_start" not in second
+    assert second["httpRequest"]["status"] == 200
+    assert "someone" not in caplog.text
+
+
+def test_an_undecorated_function_cannot_be_served() -> None:
+    with pytest.raises(TypeError, match="not decorated"):
+        serve(len)
+
+
+# --- push deliveries
+
+
+def handler(error: Exception | None = None, max_age: int | None = None) -> tuple[Main, list[Delivery]]:
+    deliveries: list[Delivery] = []
+
+    @subscribe("payment-completed", max_age=max_age)
+    async def on_example(delivery: Delivery) -> None:
+        deliveries.append(delivery)
+        if error is not None:
+            raise error
+
+    return serve(on_example), deliveries
+
+
+EVENT = PaymentCompleted(workspace_id="w", payment_id="p", user_id="u", total_amount_paise=353_882)
+
+
+def event_push(data: bytes | None = None, time: datetime | None = None) -> HttpEvent:
+    from common.events.message import to_message
+
+    attributes = to_message(b"", id=EVENT.id, source="//test", type=EVENT.TYPE, time=time or EVENT.time)
+    return pubsub_event(EVENT.data() if data is None else data, attributes)
+
+
+async def test_a_delivery_is_handled_and_acknowledged_with_204() -> None:
+    main, deliveries = handler()
+    assert (await invoke(main, event_push())).status == 204
+    assert (deliveries[0].id, deliveries[0].attempt) == (EVENT.id, 1)
+
+
+async def test_a_handler_gets_the_typed_event_it_asks_for() -> None:
+    seen: list[PaymentCompleted] = []
+
+    @subscribe("payment-completed")
+    async def on_typed(event: PaymentCompleted) -> None:
+        seen.append(event)
+
+    assert (await invoke(serve(on_typed), event_push())).status == 204
+    assert seen == [EVENT]
+
+
+async def test_a_decorated_function_stays_callable() -> None:
+    @subscribe("payment-completed")
+    async def on_typed(event: PaymentCompleted) -> None:
+        assert event is EVENT
+
+    await on_typed(EVENT)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Basic abc", 401),
+        ("Bearer nonsense", 401),
+        ("Bearer a.b.c", 401),
+        ("Bearer a.bm8.c", 401),
+        (bearer("someone@else.example"), 403),
+        (bearer(""), 401),
+        (bearer(INVOKER), 204),
+    ],
+)
+async def test_only_the_triggers_own_identity_may_call(authorization: str | None, status: int) -> None:
+    main, deliveries = handler()
+    headers = {**JSON, **({"authorization": authorization} if authorization else {})}
+    result = await invoke(main, HttpEvent(body=event_push().body, headers=headers))
+    assert result.status == status
+    assert len(deliveries) == (status == 204)
+
+
+async def test_without_a_configured_identity_everybody_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INVOKER_EMAIL")
+    main, deliveries = handler()
+    headers = {**JSON, "authorization": bearer(INVOKER)}
+    assert (await invoke(main, HttpEvent(body=event_push().body, headers=headers))).status == 403
+    assert deliveries == []
+
+
+async def test_a_body_that_is_no_push_is_400() -> None:
+    main, _ = handler()
+    push = event_push()
+    assert (await invoke(main, HttpEvent(body=b'{"hello": 1}', headers=push.headers))).status == 400
+
+
+async def test_the_trace_of_the_publisher_is_joined_and_the_event_named() -> None:
+    seen: list[context.RequestContext | None] = []
+
+    @subscribe("payment-completed")
+    async def on_traced(delivery: Delivery) -> None:
+        seen.append(context.current())
+
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    attributes = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    await invoke(serve(on_traced), pubsub_event(b"{}", attributes, message_id="m-1"))
+    assert seen[0] is not None
+    assert (seen[0].trace, seen[0].sampled, seen[0].event_id) == (trace, True, "m-1")
+
+
+async def test_an_event_within_its_age_is_handled() -> None:
+    main, deliveries = handler(max_age=60)
+    with clock.frozen(datetime(2026, 11, 23, 6, 30, tzinfo=UTC)):
+        recent = event_push(time=clock.now() - timedelta(seconds=60))
+        assert (await invoke(main, recent)).status == 204
+    assert len(deliveries) == 1
+
+
+def _summary(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    line = next(record for record in caplog.records if record.name == "raptorflow.request")
+    fields: dict[str, Any] = vars(line)["fields"]
+    return fields
+
+
+def test_result_reads_json() -> None:
+    assert Result(200, {}, b"[1]").json() == [1]
+
+
+def test_drop_says_its_reason() -> None:
+    assert str(Drop("expired")) == "expired"
+    assert str(Drop("expired", "too old")) == "expired: too old"

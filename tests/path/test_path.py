@@ -1,0 +1,121 @@
+"""The path of a payment over real sockets, from the provider to the live listener."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.path.conftest import RunningGateway
+    from tests.stack import Stack
+    from tools.sample_data import Checkout
+
+WEBHOOK = "webhook-phonepe"
+
+
+async def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := await asyncio.to_thread(condition):
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def completed(stack: Stack, checkout: Checkout) -> Callable[[], Any]:
+    return lambda: (
+        state if (state := stack.state(checkout))["status"] == "completed" and not state["unpublished"] else None
+    )
+
+
+async def test_a_paid_order_becomes_an_active_subscription(stack: Stack, gateway: RunningGateway) -> None:
+    from common.events.outbox import live_channel
+    from common.redis.pubsub import PubSubService
+
+    checkout = await stack.checkout()
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    await PubSubService().subscribe(live_channel(checkout.workspace_id), heard.put)
+    await checkout.pay()
+    assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") == 200
+    state = await until(completed(stack, checkout))
+    assert (state["plan"], state["subscription_status"], state["events"]) == ("growth", "active", 2)
+    live = {(await asyncio.wait_for(heard.get(), 5))["type"] for _ in range(2)}
+    assert "raptorflow.payment.completed.v1" in live
+    assert len(await stack.published("payment-completed")) == 1
+
+
+async def test_ten_webhooks_at_once_are_one_activation(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    await checkout.pay()
+    answers = await asyncio.gather(*(checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") for _ in range(10)))
+    assert answers == [200] * 10
+    state = await until(completed(stack, checkout))
+    await asyncio.sleep(2)  # time for every copy to be handled
+    assert stack.state(checkout) == state
+    assert state["events"] == 2
+    assert len({m.attributes["ce-id"] for m in await stack.published("payment-completed")}) == 1
+
+
+async def test_a_forged_webhook_is_401_and_leaves_no_trace(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{gateway.url}/{WEBHOOK}",
+            json={"event": "checkout.order.completed", "payload": {"vpa": "someone@upi"}},
+            headers={"x-phonepe-checksum-signature": "ab" * 32},
+        )
+    assert answer.status_code == 401
+    assert stack.state(checkout)["status"] == "pending"
+    log = await until(lambda: "401" in gateway.lines() and gateway.lines())
+    assert "someone@upi" not in log
+    assert "abab" not in log
+
+
+async def test_a_pending_order_is_delivered_again_until_it_is_paid(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}", event="checkout.order.completed")
+    await until(lambda: "PENDING" in gateway.lines())
+    assert stack.state(checkout)["plan"] == "free"
+    await checkout.pay()
+    await until(completed(stack, checkout))
+
+
+async def test_another_merchants_order_ends_as_a_dead_letter_row(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    await checkout.pay(state="COMPLETED", merchantId="SOMEBODY")
+    await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}")
+    rows = await until(lambda: stack.rows("select reason, function, source_topic from dead_letters"))
+    assert rows == [
+        {"reason": "merchant_mismatch", "function": "event-on-phonepe-event", "source_topic": "webhook-phonepe"}
+    ]
+    assert stack.state(checkout)["status"] == "pending"
+
+
+async def test_what_was_acknowledged_survives_the_death_of_every_instance(
+    stack: Stack, gateways: Callable[..., Any]
+) -> None:
+    checkout = await stack.checkout()
+    with gateways() as first:
+        await checkout.send_webhook(f"{first.url}/{WEBHOOK}", event="checkout.order.completed")
+        await until(lambda: "PENDING" in first.lines())  # held by Pub/Sub, not by us
+        first.kill()
+    await checkout.pay()
+    with gateways():
+        await until(completed(stack, checkout), seconds=25)
+    assert stack.state(checkout)["events"] == 2
+
+
+async def test_events_that_overtake_each_other_end_the_same(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    await checkout.pay()
+    for event in ("checkout.order.failed", "checkout.order.completed", "pg.order.completed"):
+        assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}", event=event) == 200
+    state = await until(completed(stack, checkout))
+    await until(lambda: len(stack.rows("select 1 from webhook_events")) == 3)
+    assert stack.state(checkout) == state
+    assert state["events"] == 2

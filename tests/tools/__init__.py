@@ -1,0 +1,1 @@
+"""Tests of what developers and CI run."""
