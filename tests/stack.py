@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -73,11 +74,13 @@ class Stack:
         async with grpc.aio.insecure_channel(self.environment["PUBSUB_EMULATOR_HOST"]) as channel:
             client = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
             while True:
-                answer = await client.pull(
-                    request={"subscription": name, "max_messages": 100, "return_immediately": True},
-                    timeout=5,
-                    retry=None,
-                )
+                with warnings.catch_warnings():  # deprecated for consumers; a test wants to know what is there now
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    answer = await client.pull(
+                        request={"subscription": name, "max_messages": 100, "return_immediately": True},
+                        timeout=5,
+                        retry=None,
+                    )
                 if not answer.received_messages:
                     return messages
                 messages += [item.message for item in answer.received_messages]

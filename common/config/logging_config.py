@@ -19,6 +19,8 @@ MAX_MESSAGE = 64 * 1024
 """Characters; Cloud Logging refuses entries above 256 KB."""
 REDACTED = "[redacted]"
 _SECRET = ("secret", "token", "password", "authorization", "signature", "verify", "vpa", "account", "cookie", "otp")
+_TALKATIVE = ("httpx", "httpcore", "apscheduler")
+"""Libraries that report every call at INFO, with its URL."""
 _SEVERITIES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARNING", logging.ERROR: "ERROR"}
 
 
@@ -36,6 +38,8 @@ def configure_logging() -> None:
     root.addHandler(handler)
     general, *exceptions = os.environ.get("LOG_LEVEL", "INFO").split(",")
     root.setLevel(_level(general))
+    for talkative in _TALKATIVE:
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     for exception in exceptions:
         module, _, level = exception.partition("=")
         logging.getLogger(module.strip()).setLevel(_level(level))

@@ -31,8 +31,8 @@ class EventBus:
                 delivery must not be acknowledged, so that it comes again and drains them.
         """
         async with transaction():
-            rows = [await outbox.insert(event) for event in events]
-            after_commit(partial(outbox.publish, rows))
+            ids = [await outbox.insert(event) for event in events]
+            after_commit(partial(outbox.publish, ids))
 
 
 async def emit_event(*events: Event) -> None:

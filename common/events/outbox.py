@@ -2,13 +2,14 @@
 
 ::
 
-    transaction   |-- effect ---- outbox row --| commit
-    publisher                                     |-- Pub/Sub -- Redis -- published_at --|
-    crash                                    ^A          ^B            ^C
+    transaction   |-- effect -- outbox row --| commit
+    publisher                                   |-- lock row -- Pub/Sub -- published_at --| commit -- Redis
+    crash                                  ^A         ^B               ^C                               ^D
 
     A  nothing happened: the delivery comes again and does everything
     B  the effect stands, the row is unpublished: the delivery comes again, finds its work done, and drains its rows
     C  published but not marked: published once more with the same id, and every handler deduplicates by it
+    D  durable handlers are told, open pages are not: they read the row when they next look
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import asyncio
 import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from common import clock
-from common.database import execute, fetch_all
+from common.database import execute, fetch_all, transaction
 from common.errors import Unavailable
 from common.events.message import to_message
 from common.events.types import SOURCE
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from common.events.types import Event
 
 log = logging.getLogger(__name__)
-
-BATCH = 100
-"""Rows drained at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,73 +49,74 @@ class OutboxRow:
     traceparent: str | None
 
 
-async def insert(event: Event) -> OutboxRow:
-    """Write ``event`` in the bound transaction, labelled with the delivery that caused it."""
+async def insert(event: Event) -> str:
+    """Write ``event`` in the bound transaction, labelled with the delivery that caused it; the row's id."""
     running = context.current()
-    row = OutboxRow(
-        id=event.id,
-        type=event.TYPE,
-        topic=event.TOPIC,
-        workspace_id=event.workspace_id,
-        subject=event.subject,
-        data=event.data(),
-        created_at=event.time,
-        traceparent=running.traceparent if running else None,
-    )
     await execute(
         """
         insert into event_outbox (id, type, topic, workspace_id, subject, payload, cause, traceparent, created_at)
         values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s)
         """,
         (
-            row.id,
-            row.type,
-            row.topic,
-            row.workspace_id,
-            row.subject,
-            row.data.decode(),
+            event.id,
+            event.TYPE,
+            event.TOPIC,
+            event.workspace_id,
+            event.subject,
+            event.data().decode(),
             running.event_id if running else "",
-            row.traceparent,
-            row.created_at,
+            running.traceparent if running else None,
+            event.time,
         ),
     )
-    return row
+    return event.id
 
 
-async def drain(cause: str) -> int:
-    """Publish what the delivery ``cause`` left unpublished; how many that was.
+async def drain(cause: str) -> None:
+    """Publish what the delivery ``cause`` left unpublished.
 
     Raises:
         Unavailable: not all could be published; the delivery must come again.
     """
-    drained = 0
-    while rows := await fetch_all(
+    await _publish(
         """
         select id, type, topic, workspace_id, subject, payload, created_at, traceparent
-        from event_outbox where cause = %s and published_at is null order by created_at, id limit %s
+        from event_outbox where cause = %s and published_at is null order by created_at, id for update
         """,
-        (cause, BATCH),
-    ):
-        await publish([_row(values) for values in rows])
-        drained += len(rows)
-    return drained
+        cause,
+    )
 
 
-async def publish(rows: list[OutboxRow]) -> None:
-    """Publish committed rows, tell live listeners, and mark the rows.
+async def publish(ids: list[str]) -> None:
+    """Publish these committed rows, where nobody did so meanwhile.
 
     Raises:
-        Unavailable: a row could not be published; it, and every row of this call, stays unmarked.
+        Unavailable: a row could not be published; none of them is marked.
     """
-    results = await asyncio.gather(*(_publish_one(row) for row in rows), return_exceptions=True)
-    failed = next((result for result in results if isinstance(result, BaseException)), None)
-    if failed is not None:
-        raise failed
-    await asyncio.gather(*(_tell_listeners(row) for row in rows))
-    await execute(
-        "update event_outbox set published_at = %s where id = any(%s::uuid[]) and published_at is null",
-        (clock.now(), [row.id for row in rows]),
+    await _publish(
+        """
+        select id, type, topic, workspace_id, subject, payload, created_at, traceparent
+        from event_outbox where id = any(%s::uuid[]) and published_at is null order by created_at, id for update
+        """,
+        ids,
     )
+
+
+async def _publish(unpublished: LiteralString, value: str | list[str]) -> None:
+    """The rows stay locked while they are published: another copy of the delivery waits, and then finds them done."""
+    async with transaction():
+        rows = [_row(values) for values in await fetch_all(unpublished, (value,))]
+        if not rows:
+            return
+        results = await asyncio.gather(*(_publish_one(row) for row in rows), return_exceptions=True)
+        failed = next((result for result in results if isinstance(result, BaseException)), None)
+        if failed is not None:
+            raise failed
+        await execute(
+            "update event_outbox set published_at = %s where id = any(%s::uuid[])",
+            (clock.now(), [row.id for row in rows]),
+        )
+    await asyncio.gather(*(_tell_listeners(row) for row in rows))
 
 
 async def _publish_one(row: OutboxRow) -> None:

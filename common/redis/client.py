@@ -36,8 +36,7 @@ class RedisClient:
             socket_connect_timeout=self._config.connect_timeout,
             decode_responses=True,
             retry=Retry(NoBackoff(), 0),
-            lib_name=None,  # each would cost a command for every new connection
-            lib_version=None,
+            driver_info=None,  # would cost two commands for every new connection
         )
         self._redis: Redis = Redis(connection_pool=pool)
 

@@ -1,0 +1,130 @@
+"""The whole environment contract (R66): what a deployment must set, what it may set, and what it must not.
+
+For the gateway, scripts, CI and deploy checks. Functions read the few variables that they need for themselves, since
+pydantic alone costs 1.6 times a bare cold start; a test holds their names and defaults equal to these.
+"""
+
+from __future__ import annotations
+
+import functools
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.errors import Misconfigured
+
+_REQUIRED_WHEN_DEPLOYED = (
+    "google_cloud_project",
+    "invoker_email",
+    "upstash_redis_url",
+    "database_url",
+    "phonepe_base_url",
+    "phonepe_auth_url",
+    "phonepe_client_id",
+    "phonepe_client_secret",
+    "phonepe_merchant_id",
+    "phonepe_webhook_secrets",
+)
+
+
+class Environment(StrEnum):
+    """Where the code runs."""
+
+    DEV = "dev"
+    STAGING = "staging"
+    PROD = "prod"
+
+
+class Settings(BaseSettings):
+    """Every variable, from the environment or a ``.env`` file; the environment wins.
+
+    Raises:
+        pydantic.ValidationError: a value is missing or wrong; the message names the variable, never the value.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    environment: Annotated[Environment, Field(description="dev, staging or prod")] = Environment.DEV
+    log_level: Annotated[
+        str, Field(description="a level, or a level and exceptions to it: INFO,common.redis=DEBUG")
+    ] = "INFO"
+
+    google_cloud_project: Annotated[str, Field(description="the project's id")] = ""
+    google_cloud_region: Annotated[str, Field(description="where everything lies")] = "asia-south1"
+    invoker_email: Annotated[
+        str, Field(description="the only identity that pushes and schedules may come from, set per function")
+    ] = ""
+    pubsub_emulator_host: Annotated[str, Field(description="host:port of a local Pub/Sub; refused where deployed")] = ""
+
+    upstash_redis_url: Annotated[
+        SecretStr, Field(description="rediss://default:PASSWORD@HOST:6379; Upstash's https:// URL works with the token")
+    ] = SecretStr("")
+    upstash_redis_token: Annotated[SecretStr, Field(description="the password, where the URL has none")] = SecretStr("")
+    database_url: Annotated[
+        SecretStr, Field(description="Postgres through Supabase's transaction pooler, with sslmode=require")
+    ] = SecretStr("")
+
+    phonepe_base_url: Annotated[
+        str, Field(description="production https://api.phonepe.com/apis/pg, sandbox …api-preprod…/apis/pg-sandbox")
+    ] = ""
+    phonepe_auth_url: Annotated[
+        str, Field(description="production https://api.phonepe.com/apis/identity-manager/v1/oauth/token")
+    ] = ""
+    phonepe_client_id: Annotated[str, Field(description="from PhonePe's dashboard")] = ""
+    phonepe_client_version: Annotated[str, Field(description="from PhonePe's dashboard")] = "1"
+    phonepe_client_secret: Annotated[SecretStr, Field(description="from PhonePe's dashboard")] = SecretStr("")
+    phonepe_merchant_id: Annotated[str, Field(description="orders of any other merchant are refused")] = ""
+    phonepe_webhook_mode: Annotated[
+        Literal["hmac", "basic"], Field(description="how PhonePe authenticates webhooks; prefer hmac")
+    ] = "hmac"
+    phonepe_webhook_secrets: Annotated[
+        SecretStr, Field(description="one per line: key_id:secret for hmac, username:password for basic")
+    ] = SecretStr("")
+    phonepe_signature_header: Annotated[str, Field(description="hmac: where the signature is")] = (
+        "x-phonepe-checksum-signature"
+    )
+    phonepe_key_id_header: Annotated[str, Field(description="hmac: where the key's id is")] = (
+        "x-phonepe-checksum-key-id"
+    )
+    phonepe_authorization_header: Annotated[str, Field(description="basic: where the digest is")] = "authorization"
+
+    @model_validator(mode="after")
+    def _deployed_settings_are_complete_and_safe(self) -> Self:
+        if self.environment is Environment.DEV:
+            return self
+        missing = [name.upper() for name in _REQUIRED_WHEN_DEPLOYED if not _text(getattr(self, name)).strip()]
+        if missing:
+            raise ValueError(f"{self.environment} needs {', '.join(missing)}")
+        if self.pubsub_emulator_host:
+            raise ValueError("PUBSUB_EMULATOR_HOST must not be set where deployed")
+        for name in ("phonepe_base_url", "phonepe_auth_url"):
+            if not getattr(self, name).startswith("https://"):
+                raise ValueError(f"{name.upper()} must be https:// where deployed")
+        if not _text(self.upstash_redis_url).startswith(("rediss://", "https://")):
+            raise ValueError("UPSTASH_REDIS_URL must be rediss:// where deployed")
+        return self
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        Misconfigured: they are not valid; the message lists every problem and no value.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - only to translate
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}".removeprefix(": ")
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise Misconfigured(problems) from None
+
+
+def _text(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -1,0 +1,7 @@
+"""``python -m tools.local``."""
+
+import sys
+
+from tools.local.cli import main
+
+sys.exit(main())
