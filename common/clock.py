@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BILLING_TZ = ZoneInfo("Asia/Kolkata")
-"""Decides billing days, months and periods; instants are stored in UTC."""
+BILLING_TZ = "Asia/Kolkata"
+"""The IANA name of the zone that decides billing days, months and periods; instants are stored in UTC."""
 
 _frozen: ContextVar[datetime | None] = ContextVar("frozen_clock", default=None)
 

@@ -8,11 +8,15 @@ import pytest
 
 from common import ids
 from common.lifecycle import aclose_all
+from tests.gateways import RunningGateway, running_gateway
 from tests.stack import Stack, make_template, own_database, with_database
+from tools.demo import free_port
 from tools.local.cloud import LocalCloud
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,18 @@ async def stack(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             yield made
         finally:
             await aclose_all()
+
+
+@pytest.fixture
+def gateways(stack: Stack, cloud: LocalCloud, tmp_path: Path) -> Callable[[], AbstractContextManager[RunningGateway]]:
+    """Start gateways on the test's database and project, one after the other, on the same port."""
+    del stack  # its environment is what they inherit
+    port = free_port(0)
+    return lambda: running_gateway(cloud, port, tmp_path / "gateway.log")
+
+
+@pytest.fixture
+def gateway(gateways: Callable[[], AbstractContextManager[RunningGateway]]) -> Iterator[RunningGateway]:
+    """A running gateway."""
+    with gateways() as running:
+        yield running

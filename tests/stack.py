@@ -64,7 +64,7 @@ class Stack:
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Query the test's database as its owner."""
         with psycopg.connect(self.admin_url, row_factory=dict_row, autocommit=True) as connection:
-            cursor = connection.execute(sql, values)  # type: ignore[call-overload] # tests pass literals
+            cursor = connection.execute(sql, values)
             return cursor.fetchall() if cursor.description else []
 
     async def published(self, topic: str) -> list[PubsubMessage]:
@@ -120,7 +120,7 @@ def make_template(cloud: LocalCloud) -> None:
     """Copy the migrated database once: a template must have no connections, and the original may get some."""
     admin = cloud.admin_database_url()
     with psycopg.connect(with_database(admin, "postgres"), autocommit=True) as connection:
-        connection.execute(f'create database "{TEMPLATE}" template "{urlsplit(admin).path[1:]}"')  # type: ignore[call-overload]
+        connection.execute(f'create database "{TEMPLATE}" template "{urlsplit(admin).path[1:]}"')
 
 
 @contextmanager
@@ -128,8 +128,8 @@ def own_database(cloud: LocalCloud, name: str) -> Iterator[str]:
     """A fresh migrated database, dropped afterwards; its owner's URL."""
     admin = cloud.admin_database_url()
     with psycopg.connect(with_database(admin, "postgres"), autocommit=True) as connection:
-        connection.execute(f'create database "{name}" template "{TEMPLATE}"')  # type: ignore[call-overload]
+        connection.execute(f'create database "{name}" template "{TEMPLATE}"')
         try:
             yield with_database(admin, name)
         finally:
-            connection.execute(f'drop database "{name}" with (force)')  # type: ignore[call-overload]
+            connection.execute(f'drop database "{name}" with (force)')

@@ -190,11 +190,22 @@ class Demo:
             await asyncio.to_thread(self.cloud.down)
 
 
-def start_gateway(root: Path, port: int, log: IO[bytes], *, reload: bool = False) -> subprocess.Popen[bytes]:
-    """Start the gateway as a child that ends when we do, however we do."""
-    command = [sys.executable, "-m", "tools.gateway", "--root", str(root), "--port", str(port), "--with-parent"]
+def start_gateway(
+    root: Path, port: int, log: IO[bytes], *, reload: bool = False, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the gateway, of this folder or another, as a child that ends when we do, however we do."""
+    command = [
+        sys.executable,
+        "-m",
+        "tools.gateway",
+        "--root",
+        str(root.resolve()),
+        "--port",
+        str(port),
+        "--with-parent",
+    ]
     return subprocess.Popen(
-        [*command, *(["--reload"] if reload else [])], stdin=subprocess.PIPE, stdout=log, stderr=log
+        [*command, *(["--reload"] if reload else [])], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder
     )
 
 
@@ -256,7 +267,7 @@ def where_to_look(demo: Demo, console: Console) -> None:
         "functions": demo.url,
         "their log lines": demo.log,
         "the database": f"psql '{demo.cloud.admin_database_url()}'",
-        "all components": f"{Path(sys.executable).name} -m tools.local status",
+        "all components": f"{Path(sys.executable).name} -m tools.local --root {demo.cloud.root} status",
         "PhonePe's stand-in": demo.cloud.environment()["PHONEPE_BASE_URL"] + "/_local/requests",
     }.items():
         console.print(f"  {what:<20} {where}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from common import clock
 from common.clock import BILLING_TZ
@@ -18,7 +19,6 @@ from common.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ class JobScheduler:
         >>> await scheduler.stop()
     """
 
-    def __init__(self, time_zone: ZoneInfo = BILLING_TZ) -> None:
+    def __init__(self, time_zone: str = BILLING_TZ) -> None:
         from apscheduler.schedulers.asyncio import AsyncIOScheduler  # noqa: PLC0415 - only where schedules run
 
-        self._time_zone = time_zone
+        self._time_zone = ZoneInfo(time_zone)
         self._running: set[asyncio.Task[object]] = set()
         self._scheduler = AsyncIOScheduler(
-            timezone=time_zone, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+            timezone=self._time_zone, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
 
     def register_job(self, name: str, fn: Callable[[datetime], Awaitable[object]], schedule: str) -> None:

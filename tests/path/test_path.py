@@ -11,7 +11,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.path.conftest import RunningGateway
+    from tests.gateways import RunningGateway
     from tests.stack import Stack
     from tools.sample_data import Checkout
 

@@ -118,7 +118,10 @@ class LocalCloud:
         if not self.root.exists():
             return
         with self._locked(progress):
-            self._stop(list(_PROCESSES), self._state(), progress)
+            state = self._state()
+            if not state.processes:
+                progress("already down")
+            self._stop(list(_PROCESSES), state, progress)
             if self._fast:
                 self._delete()
 

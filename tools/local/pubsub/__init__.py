@@ -1,6 +1,6 @@
 """Pub/Sub on this machine: ``google.pubsub.v1`` for the real client libraries, without Docker, Java or an account.
 
-    server = await start(8085, sign=identity.token)      # then PUBSUB_EMULATOR_HOST=127.0.0.1:8085
+    server = await start(8085, sign=identity.sign)       # then PUBSUB_EMULATOR_HOST=127.0.0.1:8085
     server.state.subscriptions                           # what is waiting where
     await server.stop()
 

@@ -80,7 +80,7 @@ class _Stream:
     max_bytes: int
     """The same for their sizes."""
     out: dict[str, int] = field(default_factory=dict)
-    """Ack id to the size of a message that the client has, as far as known."""
+    """Ack id to the size of a message that the client has, as far as known; empty where there is no limit."""
 
     async def read(self, requests: AsyncIterator[types.StreamingPullRequest]) -> None:
         async for request in requests:
@@ -94,7 +94,8 @@ class _Stream:
             if not one:
                 break
             taken += one
-            self.out |= {delivery.ack_id: len(delivery.message.data) for delivery in one}
+            if self.max_messages or self.max_bytes:
+                self.out |= {delivery.ack_id: len(delivery.message.data) for delivery in one}
         return taken
 
     async def wait(self) -> None:

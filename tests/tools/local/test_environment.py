@@ -1,0 +1,77 @@
+"""What functions are given, and what stays secret."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from tools.local.environment import Secrets, environment, load_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5}
+
+
+def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
+    secret = Secrets()
+    assert environment(secret, PORTS) == {
+        "ENVIRONMENT": "dev",
+        "LOG_LEVEL": "INFO",
+        "GOOGLE_CLOUD_PROJECT": "raptorflow-local",
+        "INVOKER_EMAIL": "invoker@raptorflow-local.iam.gserviceaccount.com",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+        "UPSTASH_REDIS_URL": "redis://127.0.0.1:2/0",
+        "UPSTASH_REDIS_TOKEN": secret.redis_token,
+        "DATABASE_URL": f"postgresql://raptorflow_functions:{secret.database_password}@127.0.0.1:3/raptorflow",
+        "PHONEPE_BASE_URL": "http://127.0.0.1:4",
+        "PHONEPE_AUTH_URL": "http://127.0.0.1:4/v1/oauth/token",
+        "PHONEPE_CLIENT_ID": "RAPTORFLOWLOCAL_CLIENT",
+        "PHONEPE_CLIENT_VERSION": "1",
+        "PHONEPE_CLIENT_SECRET": secret.phonepe_client_secret,
+        "PHONEPE_MERCHANT_ID": "RAPTORFLOWLOCAL",
+        "PHONEPE_WEBHOOK_MODE": "hmac",
+        "PHONEPE_WEBHOOK_SECRETS": secret.phonepe_hmac,
+        "PHONEPE_SIGNATURE_HEADER": "x-phonepe-checksum-signature",
+        "PHONEPE_KEY_ID_HEADER": "x-phonepe-checksum-key-id",
+        "PHONEPE_AUTHORIZATION_HEADER": "authorization",
+    }
+
+
+def test_the_other_mode_comes_with_its_own_secret() -> None:
+    secret = Secrets()
+    given = environment(secret, PORTS, "basic")
+    assert (given["PHONEPE_WEBHOOK_MODE"], given["PHONEPE_WEBHOOK_SECRETS"]) == ("basic", secret.phonepe_basic)
+
+
+def test_secrets_are_random_for_each_folder_and_stay(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    made = load_secrets(first)
+    assert load_secrets(first) == made
+    other = load_secrets(second)
+    for name in ("database_admin_password", "database_password", "redis_token", "phonepe_hmac", "phonepe_basic"):
+        assert getattr(made, name) != getattr(other, name)
+    assert stat.S_IMODE((first / "secrets.json").stat().st_mode) == 0o600
+    assert [path.name for path in first.iterdir()] == ["secrets.json"]
+
+
+def test_a_file_of_an_older_version_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text(json.dumps({"redis_token": "kept", "gone": "x"}))
+    made = load_secrets(tmp_path)
+    assert made.redis_token == "kept"
+    assert load_secrets(tmp_path) == made
+
+
+def test_the_credentials_are_what_phonepes_dashboard_accepts() -> None:
+    username, _, password = Secrets().phonepe_basic.partition(":")
+    assert re.fullmatch(r"[A-Za-z0-9_]{5,20}", username)
+    assert re.fullmatch(r"[A-Za-z0-9]{8,20}", password)
+
+
+def test_secrets_are_not_printed() -> None:
+    secret = Secrets()
+    assert secret.redis_token not in repr(secret)
