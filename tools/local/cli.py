@@ -51,12 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--root", type=Path, default=Path(".local"), metavar="DIR", help="its folder (default: .local)")
+    common.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="its folder")
     parser = argparse.ArgumentParser(
         prog="python -m tools.local",
         description="Valkey, Postgres with pgvector, Pub/Sub, PhonePe's stand-in and a token issuer, on this machine.",
         epilog=_EXIT_CODES,
     )
+    parser.add_argument("--root", type=Path, default=Path(".local"), metavar="DIR", help="its folder (default: .local)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="up|down|status|reset")
     for name, does in {
         "up": "start what is not running, and migrate the database",

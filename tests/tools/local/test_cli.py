@@ -37,6 +37,10 @@ def test_status_of_a_healthy_cloud_is_0(root: Path, capsys: pytest.CaptureFixtur
         assert word in printed
 
 
+def test_the_folder_may_be_named_before_the_command(root: Path) -> None:
+    assert main(["--root", str(root), "status"]) == 0
+
+
 def test_status_for_machines_is_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json", "--root", str(root)]) == 0
     components = {item["name"]: item for item in json.loads(capsys.readouterr().out)}

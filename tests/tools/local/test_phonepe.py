@@ -254,7 +254,8 @@ async def test_the_status_api_misbehaves_when_it_is_told_to(client: httpx.AsyncC
 
 async def test_the_control_api_refuses_what_it_does_not_know(client: httpx.AsyncClient) -> None:
     await order(client)
-    for body in ({"colour": "red"}, {"fail": "sometimes"}, []):
+    nonsense: list[Any] = [{"colour": "red"}, {"fail": "sometimes"}, []]
+    for body in nonsense:
         assert (await client.patch("/_local/orders/RF-1", json=body)).status_code == 400
     assert (await client.patch("/_local/orders/none", json={})).status_code == 404
     assert (await client.post("/_local/orders", json={"amount": 1})).status_code == 400
@@ -291,7 +292,7 @@ class Receiver:
     headers: list[dict[str, str]] = field(default_factory=list)
 
     async def __call__(self, _scope: Any, receive: Any, send: Any) -> None:
-        body, more = bytes(), True
+        body, more = b"", True
         while more:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
