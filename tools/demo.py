@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import httpx
 from rich.console import Console
 
+from common.errors import RaptorFlowError
 from common.events.outbox import live_channel
 from common.lifecycle import aclose_all
 from common.redis.pubsub import PubSubService
@@ -254,10 +255,10 @@ async def play(demo: Demo, console: Console) -> None:
             try:
                 told = await step()
             except Exception as error:
-                console.print(f"[red]✗ {number}. {title}[/red]")
+                console.print(f"[red]✗[/red] {number}. {title}", highlight=False, soft_wrap=True)
                 raise StepFailed(f"step {number} ({title}): {error}") from error
         seconds = f"[dim]{time.monotonic() - started:.1f} s[/dim]"
-        console.print(f"[green]✓[/green] {number}. {title} {seconds}\n     {told}", highlight=False)
+        console.print(f"[green]✓[/green] {number}. {title} {seconds}\n     {told}", highlight=False, soft_wrap=True)
 
 
 def where_to_look(demo: Demo, console: Console) -> None:
@@ -298,7 +299,10 @@ async def run(options: argparse.Namespace, console: Console) -> int:
         console.print(f"[red]failed:[/red] {error}", highlight=False, soft_wrap=True)
         return 1
     finally:
-        await demo.close(keep_cloud=options.keep)
+        try:
+            await demo.close(keep_cloud=options.keep)
+        except (OSError, RaptorFlowError) as error:  # said, but not in place of what failed before
+            console.print(f"[red]not everything could be stopped:[/red] {error}", highlight=False, soft_wrap=True)
     return 0
 
 
