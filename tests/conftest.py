@@ -10,7 +10,7 @@ from common import ids
 from common.lifecycle import aclose_all
 from tests.gateways import RunningGateway, running_gateway
 from tests.stack import Stack, make_template, own_database, with_database
-from tools.demo import free_port
+from tools.gateway_process import free_port
 from tools.local.cloud import LocalCloud
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tools.demo import start_gateway, stop
+from tools.gateway_process import start_gateway, stop
 
 if TYPE_CHECKING:
     import subprocess

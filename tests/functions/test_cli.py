@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tools.demo import free_port
+from tools.gateway_process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tools.demo import free_port, main
+from tools.demo.__main__ import main
+from tools.gateway_process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ import uvicorn
 
 from tests.gateways import running_gateway
 from tests.tools.gateway import ticked
-from tools.demo import free_port
 from tools.gateway import SIGNATURE_REMOVED, Gateway
+from tools.gateway_process import free_port
 from tools.local.environment import INVOKER
 from tools.local.identity import Identity
 from tools.local.wiring import Wiring

@@ -1,37 +1,29 @@
-"""A payment, played from the customer's click to the active subscription, on this machine.
-
-python -m tools.demo          plays it, checks every step, stops everything; the exit code is the result
-python -m tools.demo --stay   the same, then stays up with hot reload until Ctrl-C
-"""
+"""The steps of the demonstration; each says what it found, or raises `StepFailed`."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from rich.console import Console
 
-from common.errors import RaptorFlowError
 from common.events.outbox import live_channel
 from common.lifecycle import aclose_all
 from common.redis.pubsub import PubSubService
-from tools.local.cloud import LocalCloud
+from tools.gateway_process import start_gateway, stop
 from tools.sample_data import Checkout, create_customer, payment_state, start_checkout
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tools.local.cloud import LocalCloud
 
 WAIT_SECONDS = 20.0
 FUNCTION = "webhook-phonepe"
@@ -189,134 +181,3 @@ class Demo:
             stop(self.gateway)
         if not keep_cloud:
             await asyncio.to_thread(self.cloud.down)
-
-
-def start_gateway(
-    root: Path, port: int, log: IO[bytes], *, reload: bool = False, folder: Path | None = None
-) -> subprocess.Popen[bytes]:
-    """Start the gateway, of this folder or another, as a child that ends when we do, however we do."""
-    command = [
-        sys.executable,
-        "-m",
-        "tools.gateway",
-        "--root",
-        str(root.resolve()),
-        "--port",
-        str(port),
-        "--with-parent",
-    ]
-    return subprocess.Popen(
-        [*command, *(["--reload"] if reload else [])], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder
-    )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL if that is not enough."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
-    if process.stdin:
-        process.stdin.close()
-
-
-def free_port(preferred: int) -> int:
-    """``preferred`` if nobody listens there, else any."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise StepFailed("no port is free")
-
-
-async def play(demo: Demo, console: Console) -> None:
-    """Run the steps, printing each."""
-    steps = [
-        demo.start_cloud,
-        demo.start_gateway,
-        demo.sign_up,
-        demo.listen,
-        demo.forge,
-        demo.pay,
-        demo.activate,
-        demo.hear,
-        demo.repeat,
-    ]
-    for number, step in enumerate(steps, 1):
-        title = (step.__doc__ or "").strip().rstrip(".")
-        started = time.monotonic()
-        with console.status(title):
-            try:
-                told = await step()
-            except Exception as error:
-                console.print(f"[red]✗[/red] {number}. {title}", highlight=False, soft_wrap=True)
-                raise StepFailed(f"step {number} ({title}): {error}") from error
-        seconds = f"[dim]{time.monotonic() - started:.1f} s[/dim]"
-        console.print(f"[green]✓[/green] {number}. {title} {seconds}\n     {told}", highlight=False, soft_wrap=True)
-
-
-def where_to_look(demo: Demo, console: Console) -> None:
-    """Tell a newcomer what to open next."""
-    console.print("\n[bold]Where to look[/bold]", highlight=False)
-    for what, where in {
-        "functions": demo.url,
-        "their log lines": demo.log,
-        "the database": f"psql '{demo.cloud.admin_database_url()}'",
-        "all components": f"{Path(sys.executable).name} -m tools.local --root {demo.cloud.root} status",
-        "PhonePe's stand-in": demo.cloud.environment()["PHONEPE_BASE_URL"] + "/_local/requests",
-    }.items():
-        console.print(f"  {what:<20} {where}", highlight=False, soft_wrap=True)
-
-
-async def run(options: argparse.Namespace, console: Console) -> int:
-    """Play, and stay if asked to."""
-    demo = Demo(LocalCloud(options.root.resolve()), free_port(options.port), reload=options.stay)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    try:
-        playing = asyncio.create_task(play(demo, console))
-        interrupted = asyncio.create_task(stopping.wait())
-        await asyncio.wait({playing, interrupted}, return_when=asyncio.FIRST_COMPLETED)
-        if not playing.done():
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
-            return 130
-        playing.result()
-        where_to_look(demo, console)
-        if options.stay:
-            console.print("\nEdit functions/ or common/ and it reloads. Ctrl-C stops everything.", highlight=False)
-            await interrupted
-        interrupted.cancel()
-    except StepFailed as error:
-        console.print(f"[red]failed:[/red] {error}", highlight=False, soft_wrap=True)
-        return 1
-    finally:
-        try:
-            await demo.close(keep_cloud=options.keep)
-        except (OSError, RaptorFlowError) as error:  # said, but not in place of what failed before
-            console.print(f"[red]not everything could be stopped:[/red] {error}", highlight=False, soft_wrap=True)
-    return 0
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.demo", description=(__doc__ or "").partition("\n")[0], epilog="make run, make demo"
-    )
-    parser.add_argument("--stay", action="store_true", help="stay up afterwards, with hot reload, until Ctrl-C")
-    parser.add_argument("--keep", action="store_true", help="leave the local cloud up at the end")
-    parser.add_argument("--root", type=Path, default=Path(".local"), help="the local cloud's folder (default: .local)")
-    parser.add_argument("--port", type=int, default=8080, help="the gateway's, if it is free (default: 8080)")
-    return asyncio.run(run(parser.parse_args(arguments), Console()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
