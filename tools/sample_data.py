@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
@@ -54,8 +54,21 @@ class Checkout:
         return status
 
 
-def create_customer(database_url: str, email: str | None = None) -> Customer:
-    """Sign a user up; the database's own triggers make the workspace and the free subscription."""
+@dataclass(frozen=True)
+class Billing:
+    """Who is billed; a Tamil Nadu consumer unless told otherwise."""
+
+    legal_name: str = "Asha Raman"
+    address: str = "7 Besant Avenue\nChennai 600020"
+    state_code: str | None = "33"
+    gstin: str | None = None
+    country: str = "IN"
+    special_economic_zone: bool = False
+    email: str | None = None
+
+
+def create_customer(database_url: str, email: str | None = None, billing: Billing | None = Billing()) -> Customer:
+    """Sign a user up, who tells whom to bill; the database's own triggers make the workspace and free subscription."""
     user_id = ids.new_id()
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         connection.execute(
@@ -63,9 +76,27 @@ def create_customer(database_url: str, email: str | None = None) -> Customer:
             (user_id, email or f"founder-{user_id[:8]}@example.com"),
         )
         row = connection.execute("select id from workspaces where user_id = %s", (user_id,)).fetchone()
+        if billing is not None:
+            set_billing_profile(connection, user_id, billing)
     if row is None:
         raise LookupError("signing up made no workspace")
     return Customer(user_id, str(row["id"]))
+
+
+def set_billing_profile(connection: psycopg.Connection[Any], user_id: str, billing: Billing) -> None:
+    """Write, or replace, whom to bill, as the product's settings page does."""
+    connection.execute(
+        """
+        insert into billing_profiles
+            (user_id, legal_name, address, state_code, gstin, country, special_economic_zone, email)
+        values (%(user)s, %(legal_name)s, %(address)s, %(state_code)s, %(gstin)s, %(country)s, %(sez)s, %(email)s)
+        on conflict (user_id) do update
+        set legal_name = excluded.legal_name, address = excluded.address, state_code = excluded.state_code,
+            gstin = excluded.gstin, country = excluded.country, email = excluded.email,
+            special_economic_zone = excluded.special_economic_zone
+        """,
+        {**asdict(billing), "user": user_id, "sez": billing.special_economic_zone},
+    )
 
 
 async def start_checkout(

@@ -26,6 +26,11 @@ _REQUIRED_WHEN_DEPLOYED = (
     "phonepe_client_secret",
     "phonepe_merchant_id",
     "phonepe_webhook_secrets",
+    "seller_legal_name",
+    "seller_address",
+    "seller_gstin",
+    "resend_api_key",
+    "sender_email_address",
 )
 
 
@@ -90,6 +95,21 @@ class Settings(BaseSettings):
     )
     phonepe_authorization_header: Annotated[str, Field(description="basic: where the digest is")] = "authorization"
 
+    seller_legal_name: Annotated[str, Field(description="our name on tax documents, as registered")] = ""
+    seller_address: Annotated[str, Field(description="our registered address, lines separated by |")] = ""
+    seller_gstin: Annotated[str, Field(description="our GSTIN; its first two digits are our state")] = ""
+    seller_lut: Annotated[
+        str, Field(description="the letter of undertaking under which exports carry no tax, if there is one")
+    ] = ""
+    invoice_sac: Annotated[str, Field(description="Services Accounting Code; the accountant confirms it")] = "998315"
+    gst_rate_basis_points: Annotated[int, Field(description="of GST as a whole: 1800 is 18 %")] = 1800
+
+    resend_api_key: Annotated[SecretStr, Field(description="of the mail provider")] = SecretStr("")
+    resend_base_url: Annotated[str, Field(description="the mail provider's API")] = "https://api.resend.com"
+    sender_email_address: Annotated[
+        str, Field(description="where mails come from: RaptorFlow <billing@example.com>")
+    ] = ""
+
     @model_validator(mode="after")
     def _deployed_settings_are_complete_and_safe(self) -> Self:
         if self.environment is Environment.DEV:
@@ -99,7 +119,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{self.environment} needs {', '.join(missing)}")
         if self.pubsub_emulator_host:
             raise ValueError("PUBSUB_EMULATOR_HOST must not be set where deployed")
-        for name in ("phonepe_base_url", "phonepe_auth_url"):
+        for name in ("phonepe_base_url", "phonepe_auth_url", "resend_base_url"):
             if not getattr(self, name).startswith("https://"):
                 raise ValueError(f"{name.upper()} must be https:// where deployed")
         if not _text(self.upstash_redis_url).startswith(("rediss://", "https://")):

@@ -27,8 +27,13 @@ DEPLOYED = {
     "PHONEPE_CLIENT_SECRET": "client-secret",
     "PHONEPE_MERCHANT_ID": "RAPTORFLOW",
     "PHONEPE_WEBHOOK_SECRETS": "k1:webhook-secret",
+    "SELLER_LEGAL_NAME": "RaptorFlow Labs Private Limited",
+    "SELLER_ADDRESS": "12 Residency Road | Bengaluru 560025",
+    "SELLER_GSTIN": "29AABCU9603R1ZJ",
+    "RESEND_API_KEY": "mail-secret",
+    "SENDER_EMAIL_ADDRESS": "RaptorFlow <billing@raptorflow.example>",
 }
-SECRETS = ("redis-secret", "db-secret", "client-secret", "webhook-secret")
+SECRETS = ("redis-secret", "db-secret", "client-secret", "webhook-secret", "mail-secret")
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,7 @@ def test_a_deployment_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, nam
         ("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085"),
         ("PHONEPE_BASE_URL", "http://api.phonepe.com"),
         ("PHONEPE_AUTH_URL", "http://api.phonepe.com"),
+        ("RESEND_BASE_URL", "http://api.resend.com"),
         ("UPSTASH_REDIS_URL", "redis://default:redis-secret@host:6379"),
         ("ENVIRONMENT", "production"),
         ("PHONEPE_WEBHOOK_MODE", "none"),

@@ -82,6 +82,52 @@ def payment(person: Person, **changes: Any) -> dict[str, Any]:
     }
 
 
+def invoice(person: Person, payment_id: Any, seq: int = 1, **changes: Any) -> dict[str, Any]:
+    """The columns of an invoice for a month of growth, between states."""
+    return {
+        "workspace_id": person.workspace_id,
+        "user_id": person.user_id,
+        "payment_id": payment_id,
+        "number": f"RF/2026-27/{seq:05d}",
+        "series": "RF",
+        "fy": "2026-27",
+        "seq": seq,
+        "issue_date": START.date(),
+        "period": "2026-11",
+        "supply_type": "inter",
+        "place_of_supply": "33",
+        "taxable_paise": 299900,
+        "cgst_paise": 0,
+        "sgst_paise": 0,
+        "igst_paise": 53982,
+        "round_off_paise": 0,
+        "total_paise": 353882,
+        "document": {},
+        **changes,
+    }
+
+
+def credit_note(person: Person, invoice_id: Any, refund_id: Any, seq: int = 1, **changes: Any) -> dict[str, Any]:
+    """The columns of a credit note for all of it."""
+    columns = invoice(person, None, seq, number=f"RC/2026-27/{seq:05d}", series="RC")
+    for name in ("payment_id", "period", "supply_type", "place_of_supply"):
+        del columns[name]
+    return {**columns, "invoice_id": invoice_id, "refund_id": refund_id, **changes}
+
+
+def refund(person: Person, payment_id: Any, **changes: Any) -> dict[str, Any]:
+    """The columns of a refund of all of it."""
+    return {
+        "workspace_id": person.workspace_id,
+        "payment_id": payment_id,
+        "merchant_refund_id": f"RR-{ids.new_id()}",
+        "amount_paise": 353882,
+        "status": "completed",
+        "completed_at": START,
+        **changes,
+    }
+
+
 PAID = {"completed_at": START, "period_start": START, "period_end": END}
 """What a completed payment has beyond its order."""
 

@@ -13,13 +13,34 @@ import pytest
 
 from common.database import execute, fetch_one
 from common.lifecycle import aclose_all
-from tests.supabase.rows import PAID, START, Database, Person, insert, one, payment, sign_up
+from tests.supabase.rows import (
+    PAID,
+    START,
+    Database,
+    Person,
+    credit_note,
+    insert,
+    invoice,
+    one,
+    payment,
+    refund,
+    sign_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWNED = ["users", "workspaces", "subscriptions", "payments"]
-INTERNAL = ["webhook_events", "event_outbox", "dead_letters"]
+OWNED = [
+    "users",
+    "workspaces",
+    "subscriptions",
+    "payments",
+    "billing_profiles",
+    "payment_refunds",
+    "invoices",
+    "credit_notes",
+]
+INTERNAL = ["webhook_events", "event_outbox", "dead_letters", "document_counters"]
 TABLES = ["plans", *OWNED, *INTERNAL]
 WRITES = {
     "plans": "update plans set monthly_price_paise = 1",
@@ -30,6 +51,11 @@ WRITES = {
     "webhook_events": "update webhook_events set status = 'ignored'",
     "event_outbox": "update event_outbox set published_at = now()",
     "dead_letters": "update dead_letters set status = 'discarded'",
+    "billing_profiles": "update billing_profiles set state_code = '29'",
+    "payment_refunds": "update payment_refunds set amount_paise = 1",
+    "invoices": "update invoices set mailed_at = now()",
+    "credit_notes": "update credit_notes set mailed_at = now()",
+    "document_counters": "update document_counters set last_seq = 1",
 }
 
 
@@ -54,8 +80,13 @@ def denied(db: Database) -> Iterator[None]:
 @pytest.fixture
 def filled(db: Database, person: Person) -> Database:
     """A row in every table, and another person's beside it."""
-    for owner in (person, sign_up(db, "other@example.com")):
-        insert(db, "payments", **payment(owner))
+    for seq, owner in enumerate((person, sign_up(db, "other@example.com")), 1):
+        paid = insert(db, "payments", **payment(owner))["id"]
+        given_back = insert(db, "payment_refunds", **refund(owner, paid))["id"]
+        issued = insert(db, "invoices", **invoice(owner, paid, seq))["id"]
+        insert(db, "credit_notes", **credit_note(owner, issued, given_back, seq))
+        insert(db, "billing_profiles", user_id=owner.user_id, legal_name="Asha Raman")
+        insert(db, "document_counters", series=("RF", "RC")[seq - 1], fy="2026-27", last_seq=1)
         insert(db, "event_outbox", type="t", topic="t", workspace_id=owner.workspace_id, payload={})
         insert(
             db,
@@ -78,7 +109,10 @@ def test_the_tests_know_every_table(db: Database) -> None:
 def test_a_user_sees_own_rows_only(filled: Database, person: Person, table: str) -> None:
     with acting_as(filled, "authenticated", person):
         row = one(filled, f"select * from {table}")
-    assert str(row["id" if table == "users" else "user_id"]) == person.user_id
+    if table == "payment_refunds":
+        assert str(row["workspace_id"]) == person.workspace_id
+    else:
+        assert str(row["id" if table == "users" else "user_id"]) == person.user_id
 
 
 @pytest.mark.parametrize("table", OWNED)
@@ -151,7 +185,7 @@ def test_functions_have_a_fixed_search_path_and_one_is_for_users(db: Database) -
         from pg_proc p where pronamespace = 'public'::regnamespace
         """
     ).fetchall()
-    assert len(rows) == 5
+    assert len(rows) == 6
     for row in rows:
         assert row["proconfig"] == ['search_path=""']
         assert row["callers"] == (["authenticated"] if row["proname"] == "user_owns_workspace" else [])
@@ -188,7 +222,7 @@ def test_the_functions_write_what_the_payment_path_writes(filled: Database, pers
             "update users set subscription_tier = 'growth', budget_limit_monthly_micro_usd = 50000000 where id = %s",
             (person.user_id,),
         )
-        for table in INTERNAL:
+        for table in (*INTERNAL, "payment_refunds", "invoices", "credit_notes"):
             filled.execute(WRITES[table].encode())
         insert(filled, "webhook_events", source="s", dedupe_key="k", status="ignored")
         insert(filled, "event_outbox", type="t", topic="t", workspace_id=person.workspace_id, payload={})
@@ -202,6 +236,9 @@ def test_the_functions_write_what_the_payment_path_writes(filled: Database, pers
         *(f"truncate {table}" for table in TABLES),
         WRITES["plans"],
         WRITES["workspaces"],
+        WRITES["billing_profiles"],
+        "update invoices set total_paise = 1",
+        "update credit_notes set number = 'x'",
         "update users set email = 'x@example.com'",
         "insert into users (id, email) values (gen_random_uuid(), 'x@example.com')",
         "insert into payments default values",

@@ -145,7 +145,8 @@ def test_a_good_user(db: Database, person: Person) -> None:
     ],
 )
 def test_bad_plans(db: Database, changes: dict[str, Any], constraint: str) -> None:
-    good = {"plan": "team", "rank": 9, "monthly_price_paise": 1, "annual_price_paise": 10, "ai_budget_micro_usd": 1}
+    prices = {"monthly_price_paise": 1, "annual_price_paise": 10, "ai_budget_micro_usd": 1}
+    good = {"plan": "team", "display_name": "Team", "rank": 9, **prices}
     with refused(db, constraint):
         insert(db, "plans", **{**good, **changes})
     insert(db, "plans", **good)

@@ -104,4 +104,10 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "PHONEPE_SIGNATURE_HEADER": "x-phonepe-checksum-signature",
         "PHONEPE_KEY_ID_HEADER": "x-phonepe-checksum-key-id",
         "PHONEPE_AUTHORIZATION_HEADER": "authorization",
+        "SELLER_LEGAL_NAME": "RaptorFlow Labs Private Limited",
+        "SELLER_ADDRESS": "4th Floor, 12 Residency Road | Bengaluru 560025",
+        "SELLER_GSTIN": "29AABCU9603R1ZJ",
+        "SELLER_LUT": "",
+        "INVOICE_SAC": "998315",
+        "GST_RATE_BASIS_POINTS": "1800",
     }

@@ -1,0 +1,1 @@
+"""Tax documents: what a payment owes its payer under India's GST law, issued once and never changed."""
