@@ -36,8 +36,8 @@ class Issued:
 
     Attributes:
         documents: the invoice first, then the credit notes in the order of their numbers.
-        blocked: why there is no invoice although there should be one, else empty: `AMOUNT_MISMATCH`, which a person must
-            look at, or a reason of `PlaceUnknown`, which the buyer can remove.
+        blocked: why there is no invoice although there should be one, else empty. `AMOUNT_MISMATCH` is for a person to
+            look at; a reason of `PlaceUnknown` is what the buyer can remove.
     """
 
     documents: tuple[Stored, ...] = ()
