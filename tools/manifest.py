@@ -71,6 +71,7 @@ class _Builder:
         secrets = self._known_secrets()
         functions = {item.name: self._function(item, secrets) for item in self._declarations}
         self._check_topics(functions)
+        self._check_queues(functions)
         tasks = {name for name, function in functions.items() if function["trigger"]["kind"] == "task"}
         united = {
             resource: {name for function in functions.values() for name in function[resource]} for resource in RESOURCES
@@ -79,7 +80,7 @@ class _Builder:
             "defaults": self._literals.defaults,
             "rate_classes": self._literals.rate_classes,
             "topics": self._topics(functions, united["publishes"]),
-            "queues": sorted(united["enqueues"] | tasks),
+            "queues": sorted(tasks),
             "buckets": sorted(united["buckets"]),
             "datasets": sorted(united["datasets"]),
             "secrets": sorted(united["secrets"]),
@@ -155,6 +156,14 @@ class _Builder:
             if topic and topic not in published | {self._literals.dead_letter_topic}:
                 text = f"no function publishes to {topic!r}; correct the topic, or declare it where it is published."
                 self.problems.append(declaration.problem(text))
+
+    def _check_queues(self, functions: dict[str, Any]) -> None:
+        for declaration in self._declarations:
+            for job in functions[declaration.name]["enqueues"]:
+                called = functions.get(f"job-{job.replace('_', '-')}", {})
+                if called.get("trigger", {}).get("kind") != "task":
+                    text = f"enqueues {job!r}, but functions/jobs/{job} takes no tasks; "
+                    self.problems.append(declaration.problem(f"{text}correct the name, or write the job."))
 
     def _topics(self, functions: dict[str, Any], published: set[str]) -> dict[str, Any]:
         triggers = [function["trigger"] for function in functions.values() if function["trigger"].get("topic")]

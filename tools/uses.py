@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 EVENT_TYPES = "common.events.types"
 _CALLS = {
     "publish": ("publishes", "topic"),
-    "create_task": ("enqueues", "queue"),
-    "enqueue": ("enqueues", "queue_name"),
+    "enqueue_job": ("enqueues", "job"),
     "upload_file": ("buckets", "bucket"),
     "download_file": ("buckets", "bucket"),
     "delete_file": ("buckets", "bucket"),
@@ -116,12 +115,10 @@ class Uses:
             )
 
     def _is_ours(self, source: Source, node: ast.Call, name: str) -> bool:
-        """Not another thing of the same name: a Redis channel, or a task of asyncio, which is made of one coroutine."""
-        if name == "publish":
-            return not any(self._is_live_channel(source, item) for item in _receivers(source, node.func))
-        if name == "create_task":
-            return len(node.args) > 1 or any(keyword.arg == "queue" for keyword in node.keywords)
-        return True
+        """Not another thing of the same name: a Redis channel is no topic."""
+        return name != "publish" or not any(
+            self._is_live_channel(source, item) for item in _receivers(source, node.func)
+        )
 
     def _is_live_channel(self, source: Source, name: str) -> bool:
         module, attribute = source.bindings.get(name) or source.exports.get(name) or ("", "")

@@ -10,12 +10,15 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 
 from common import clock, ids
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Main = Callable[[StarletteRequest], Awaitable[Response]]
 
@@ -69,6 +72,33 @@ def pubsub_event(
     return HttpEvent(
         body=json.dumps(envelope).encode(),
         headers={"content-type": "application/json", "authorization": bearer(os.environ.get("INVOKER_EMAIL", ""))},
+    )
+
+
+def task_event(
+    job: str, *, scope: str, period: str, arguments: Mapping[str, Any], retry_count: int = 0, name: str = "task"
+) -> HttpEvent:
+    """A Cloud Task of a job, from the identity that ``INVOKER_EMAIL`` names; ``retry_count`` is 0 the first time."""
+    return HttpEvent(
+        body=json.dumps({"scope": scope, "period": period, "arguments": dict(arguments)}).encode(),
+        headers={
+            "content-type": "application/json",
+            "authorization": bearer(os.environ.get("INVOKER_EMAIL", "")),
+            "x-cloudtasks-queuename": f"job-{job.replace('_', '-')}",
+            "x-cloudtasks-taskname": name,
+            "x-cloudtasks-taskretrycount": str(retry_count),
+        },
+    )
+
+
+def tick_event(due: datetime | None = None) -> HttpEvent:
+    """A tick of Cloud Scheduler, due now or at ``due``."""
+    return HttpEvent(
+        headers={
+            "authorization": bearer(os.environ.get("INVOKER_EMAIL", "")),
+            "x-cloudscheduler": "true",
+            "x-cloudscheduler-scheduletime": (due or clock.now()).isoformat(),
+        },
     )
 
 

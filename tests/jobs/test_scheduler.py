@@ -10,11 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from common.clock import frozen
-from common.errors import InvalidInput
-from common.jobs import JobScheduler
+from common.errors import InvalidInput, Unavailable
+from common.functions import serve
+from common.functions.testing import invoke, tick_event
+from common.jobs import JobScheduler, current_run, job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from tests.stack import Stack
 
 MONDAY_NOON_IST = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 
@@ -103,6 +107,33 @@ async def test_a_failing_tick_ends_only_itself(scheduler: JobScheduler, caplog: 
     scheduler.register_job("job", broken, "* * * * *")
     await scheduler.run_now("job")
     assert "tick of job failed" in caplog.text
+
+
+async def test_retry_on_failure(scheduler: JobScheduler, stack: Stack) -> None:
+    """A tick that failed is delivered again, as Cloud Scheduler does, and runs to its end: once."""
+    ran: list[int] = []
+
+    @job("nightly", schedule="30 1 * * *", retries=3)
+    async def nightly_job() -> dict[str, int]:
+        running = current_run()
+        assert running is not None
+        ran.append(running.attempt)
+        if len(ran) < 3:
+            raise Unavailable("the database is away")
+        return {"attempts": len(ran)}
+
+    answers: list[int] = []
+
+    async def deliver(due: datetime) -> None:
+        while not answers or answers[-1] >= 500:
+            answers.append((await invoke(main, tick_event(due))).status)
+
+    main = serve(nightly_job)
+    scheduler.register_job("job-nightly", deliver, "30 1 * * *")
+    await scheduler.run_now("job-nightly")
+    assert answers == [503, 503, 200]
+    assert ran == [1, 2, 3]
+    assert stack.rows("select status, result from job_runs") == [{"status": "completed", "result": {"attempts": 3}}]
 
 
 async def test_stop_waits_for_the_tick_that_runs() -> None:

@@ -141,9 +141,8 @@ USES = [
     ("publishes", "payment-completed", "types.PaymentCompleted()", "from common.events import types"),
     ("publishes", "payment-completed", "events.PaymentCompleted()", "from common import events"),
     ("publishes", "payment-completed", "Done()", "from common.events import PaymentCompleted as Done"),
-    ("enqueues", "memory_indexing", 'await service.enqueue("memory_indexing", {})', ""),
-    ("enqueues", "job-a", 'await client.create_task("job-a", "/", {}, 0)', ""),
-    ("enqueues", "job-a", 'await client.create_task(queue="job-a", payload={})', ""),
+    ("enqueues", "b_c", 'await enqueue_job("b_c", scope="s", period="p", arguments={})', ""),
+    ("enqueues", "b_c", 'await enqueue_job(job="b_c", scope="s", period="p", arguments={})', ""),
     ("buckets", "evidence", 'await CloudStorage().upload_file("evidence", "p", b"", "t")', STORAGE),
     (
         "buckets",
@@ -169,6 +168,7 @@ USES = [
 def test_what_is_used_must_be_declared_and_the_other_way_round(
     tree: Tree, resource: str, name: str, body: str, imports: str
 ) -> None:
+    tree.function("jobs/b_c", '@job("b_c")')
     tree.function("webhooks/a", f"@webhook({resource}=[{name!r}])", body, imports=imports)
     assert tree.manifest()["functions"]["webhook-a"][resource] == [name]
 
@@ -225,10 +225,14 @@ def test_a_redis_channel_is_no_topic(tree: Tree) -> None:
     assert tree.problems() == []
 
 
-def test_a_task_of_asyncio_has_no_queue(tree: Tree) -> None:
-    body = "asyncio.create_task(work())\nasync with asyncio.TaskGroup() as group:\n    group.create_task(work())"
-    tree.function("webhooks/a", "@webhook()", body, imports="import asyncio")
-    assert tree.problems() == []
+@pytest.mark.parametrize("decorator", [None, '@job("b", schedule="0 9 * * *")'])
+def test_only_a_job_that_takes_tasks_can_be_enqueued(tree: Tree, decorator: str | None) -> None:
+    body = 'await enqueue_job("b", scope="s", period="p", arguments={})'
+    tree.function("webhooks/a", '@webhook(enqueues=["b"])', body)
+    if decorator:
+        tree.function("jobs/b", decorator)
+    (problem,) = tree.problems()
+    assert problem.endswith("enqueues 'b', but functions/jobs/b takes no tasks; correct the name, or write the job.")
 
 
 def test_a_declared_dataset_may_be_read_by_a_query(tree: Tree) -> None:
