@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ def credit_note(original: Document, earlier: Sequence[Document], *, refund: int,
     for note in earlier:
         left -= _amounts(note)
     part = split(refund, left)
+    (line,) = original.lines
     given = {"CGST": part.each, "SGST": part.each, "IGST": part.igst}
     return Document(
         kind="credit_note",
@@ -92,7 +94,7 @@ def credit_note(original: Document, earlier: Sequence[Document], *, refund: int,
         issue_date=day,
         seller=original.seller,
         buyer=original.buyer,
-        lines=tuple(Line(line.description, line.sac, line.quantity, part.taxable) for line in original.lines),
+        lines=(replace(line, taxable_paise=part.taxable),),
         heads=tuple(TaxHead(head.name, head.rate_basis_points, given[head.name]) for head in original.heads),
         taxable_paise=part.taxable,
         round_off_paise=part.round_off,

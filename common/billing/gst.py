@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.billing.gstin import is_gstin
 from common.billing.models import Party, SupplyType, TaxHead
-from common.billing.states import ABROAD, STATES
+from common.billing.states import ABROAD, OLD, STATES
 from common.errors import RaptorFlowError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def place_of_supply(*, country: str, gstin: str, state_code: str) -> str:
     code = gstin[:2] or state_code
     if not code:
         raise PlaceUnknown("no_state")
-    if code not in STATES or code == ABROAD:
+    if code not in STATES or code == ABROAD or (code in OLD and not gstin):
         raise PlaceUnknown("unknown_state")
     return code
 

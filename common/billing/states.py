@@ -49,3 +49,5 @@ STATES = {
     "97": "Other Territory",
     ABROAD: "Other Country",
 }
+OLD = frozenset({"25", "28"})
+"""Of states as they were: on old GSTINs, but nobody lives there."""

@@ -97,6 +97,7 @@ def test_place_of_supply(country: str, gstin: str, state_code: str, place: str) 
     [
         ("", "", "no_state"),
         ("", "99", "unknown_state"),
+        ("", "28", "unknown_state"),  # Andhra Pradesh as it was
         ("", "96", "unknown_state"),  # abroad is a country, not a state
         ("29AABCU9603R1ZM", "29", "invalid_gstin"),
         ("29AABCU9603R1ZJ", "33", "state_contradicts_gstin"),

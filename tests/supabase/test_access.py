@@ -40,7 +40,7 @@ OWNED = [
     "invoices",
     "credit_notes",
 ]
-INTERNAL = ["webhook_events", "event_outbox", "dead_letters", "document_counters"]
+INTERNAL = ["webhook_events", "event_outbox", "dead_letters", "document_counters", "job_runs"]
 TABLES = ["plans", *OWNED, *INTERNAL]
 WRITES = {
     "plans": "update plans set monthly_price_paise = 1",
@@ -55,6 +55,7 @@ WRITES = {
     "payment_refunds": "update payment_refunds set amount_paise = 1",
     "invoices": "update invoices set mailed_at = now()",
     "credit_notes": "update credit_notes set mailed_at = now()",
+    "job_runs": "update job_runs set attempt = attempt + 1",
     "document_counters": "update document_counters set last_seq = 1",
 }
 
@@ -86,6 +87,17 @@ def filled(db: Database, person: Person) -> Database:
         issued = insert(db, "invoices", **invoice(owner, paid, seq))["id"]
         insert(db, "credit_notes", **credit_note(owner, issued, given_back, seq))
         insert(db, "billing_profiles", user_id=owner.user_id, legal_name="Asha Raman")
+        insert(
+            db,
+            "job_runs",
+            job_name="j",
+            scope=owner.workspace_id,
+            period="2026-11",
+            status="completed",
+            attempt=1,
+            started_at=START,
+            completed_at=START,
+        )
         insert(db, "document_counters", series=("RF", "RC")[seq - 1], fy="2026-27", last_seq=1)
         insert(db, "event_outbox", type="t", topic="t", workspace_id=owner.workspace_id, payload={})
         insert(
