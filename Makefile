@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format lock manifest clean
+.PHONY: help install run demo test lint format lock manifest package benchmark clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ lock: install    ## compile requirements.txt from pyproject.toml's groups, with 
 
 manifest: install ## write functions.json from the code
 	@$(BIN)/python -m tools.manifest
+
+package: install ## build/<function>.zip and build/artifacts.json: what is deployed
+	@$(BIN)/python -m tools.package $(ARGS)
+
+benchmark: install ## side by side with what it is compared with; ARGS="--only P8"
+	@$(BIN)/python -m scripts.benchmark $(ARGS)
 
 clean:           ## stop the local cloud and remove everything that is not in git
 	@[ ! -x $(BIN)/python ] || $(BIN)/python -m tools.local down

@@ -7,6 +7,7 @@ import json
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +18,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from psycopg.rows import dict_row
 
+from tools.manifest import build
 from tools.sample_data import Checkout, create_customer, payment_state, start_checkout
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
     from tools.local.cloud import LocalCloud
 
-TOPICS = ("webhook-phonepe", "payment-completed", "payment-failed", "subscription-activated", "dead-letter")
-
+TOPICS = tuple(build(Path(__file__).parents[1])[0]["topics"])
+"""Every topic that some function publishes to or listens to."""
 
 TEMPLATE = "template_of_tests"
 

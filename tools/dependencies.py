@@ -74,7 +74,7 @@ class Dependencies:
         if not groups:
             text = (
                 f"imports {item.name}, but no dependency group of pyproject.toml has {distribution}; "
-                "add it to the group that needs it and run `make lock`."
+                f"add it to the group {client_of(item.name) or distribution!r} and run `make lock`."
             )
         elif not deployed:
             text = f"imports {item.name} of the group {groups[0]}, which is not deployed; use a deployed group."

@@ -69,10 +69,10 @@ def test_the_stock_command_serves_the_sample(source: Path, stack: Stack) -> None
         process.terminate()
         output = process.communicate(timeout=15)[0].decode()
     assert answer.status_code == sample["response"]["status"], output
-    assert refused.status_code == 405
+    assert refused.status_code == (401 if source.parent.name == "api" else 405)
     assert process.returncode == 0, output
     assert "XXXXXXX20000" not in output
-    assert request["body"] not in output
+    assert not request["body"] or request["body"] not in output
 
 
 SLOW = """

@@ -287,7 +287,7 @@ def test_an_import_without_a_group_says_what_to_do(tree: Tree) -> None:
     (problem,) = tree.problems()
     assert problem == (
         "functions/webhooks/a/main.py:6: imports numpy.linalg, but no dependency group of pyproject.toml has numpy; "
-        "add it to the group that needs it and run `make lock`."
+        "add it to the group 'numpy' and run `make lock`."
     )
 
 
