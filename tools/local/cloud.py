@@ -2,7 +2,7 @@
 
     valkey      Redis, for Upstash
     postgres    Postgres with pgvector, for Supabase, migrated
-    services    one Python process: Pub/Sub, PhonePe's stand-in, the issuer of Google's tokens
+    services    one Python process: Pub/Sub, Cloud Storage, PhonePe's stand-in, the issuer of Google's tokens
 
 `LocalCloud.up` starts what is missing, `LocalCloud.down` stops exactly what was started, also after the launcher was
 killed half-way. Every process is recorded in ``state.json`` before it runs; ``lock`` keeps two launchers apart.
@@ -164,7 +164,7 @@ class LocalCloud:
             CloudError: the cloud is not up.
         """
         ports = self._started().ports
-        return environment.environment(self._secrets(), ports, mode)
+        return environment.environment(self._secrets(), ports, mode, root=self.root)
 
     def admin_database_url(self) -> str:
         """The database as its superuser, for migrations, tests and people.
@@ -194,7 +194,7 @@ class LocalCloud:
             progress("already up")
         # All at once; Postgres, which needs most steps, last and in the foreground.
         if "services" in missing:
-            progress("starting Pub/Sub, PhonePe's stand-in and the token issuer")
+            progress("starting Pub/Sub, Cloud Storage, PhonePe's stand-in and the token issuer")
             self._spawn("services", services.command(self.root, state.ports), state, services.REPOSITORY)
         if "valkey" in missing:
             progress("starting Valkey")
@@ -252,7 +252,8 @@ class LocalCloud:
             state.stopped(name)
 
     def _delete(self) -> None:
-        shutil.rmtree(self.root / "valkey", ignore_errors=True)
+        for name in ("valkey", "storage"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
         self._postgres().delete()
 
     # --- looking

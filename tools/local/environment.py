@@ -75,12 +75,20 @@ def admin_database_url(secret: Secrets, port: int, database: str = DATABASE) -> 
     return f"postgresql://postgres:{secret.database_admin_password}@{HOST}:{port}/{database}"
 
 
-def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "hmac") -> dict[str, str]:
+def storage_key_file(root: Path) -> Path:
+    """The key file of the service account that signs URLs."""
+    return root / "storage-key.json"
+
+
+def environment(
+    secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "hmac", *, root: Path
+) -> dict[str, str]:
     """What a function reads, as it would be deployed.
 
     Args:
         secret: of this cloud.
         ports: of its components.
+        root: its folder.
         mode: how PhonePe's webhooks are authenticated.
     """
     phonepe = f"http://{HOST}:{ports['phonepe']}"
@@ -90,6 +98,8 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "INVOKER_EMAIL": INVOKER,
         "PUBSUB_EMULATOR_HOST": f"{HOST}:{ports['pubsub']}",
+        "STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports['storage']}",
+        "GOOGLE_APPLICATION_CREDENTIALS": str(storage_key_file(root)),
         "UPSTASH_REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
         "UPSTASH_REDIS_TOKEN": secret.redis_token,
         "DATABASE_URL": f"postgresql://{DATABASE_ROLE}:{secret.database_password}@{HOST}:{ports['postgres']}/{DATABASE}",

@@ -43,10 +43,12 @@ class Context:
     """What the services share.
 
     Attributes:
+        root: the local cloud's folder.
         identity: signs tokens.
         secrets: of this cloud.
     """
 
+    root: Path
     identity: Identity
     secrets: Secrets
 
@@ -60,6 +62,14 @@ async def _pubsub(context: Context, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def _storage(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.storage.app import application  # noqa: PLC0415
+
+    async with serve(application(context.root), port):
+        yield
 
 
 @asynccontextmanager
@@ -88,6 +98,7 @@ async def _identity(context: Context, port: int) -> AsyncIterator[None]:
 
 SERVICES: Mapping[str, Start] = {
     "pubsub": _pubsub,
+    "storage": _storage,
     "phonepe": _phonepe,
     "identity": _identity,  # last: once its /health answers, all are up
 }
@@ -154,7 +165,7 @@ async def run(root: Path, ports: Mapping[str, int]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    context = Context(Identity(root), load_secrets(root))
+    context = Context(root, Identity(root), load_secrets(root))
     async with AsyncExitStack() as running:
         for name, start in SERVICES.items():
             await running.enter_async_context(start(context, ports[name]))
