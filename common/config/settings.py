@@ -62,6 +62,18 @@ class Settings(BaseSettings):
         str, Field(description="the only identity that pushes and schedules may come from, set per function")
     ] = ""
     pubsub_emulator_host: Annotated[str, Field(description="host:port of a local Pub/Sub; refused where deployed")] = ""
+    storage_emulator_host: Annotated[
+        str, Field(description="http://host:port of a local Cloud Storage; refused where deployed")
+    ] = ""
+    google_application_credentials: Annotated[
+        str, Field(description="a key file, which signs URLs locally; a deployed function has an identity of its own")
+    ] = ""
+    evidence_bucket: Annotated[str, Field(description="what customers upload; empty for PROJECT-evidence")] = ""
+    exports_bucket: Annotated[str, Field(description="what they download once; empty for PROJECT-exports")] = ""
+    assets_bucket: Annotated[str, Field(description="what Muse makes; empty for PROJECT-assets")] = ""
+    invoices_bucket: Annotated[
+        str, Field(description="tax documents, kept for eight years; empty for PROJECT-invoices")
+    ] = ""
 
     upstash_redis_url: Annotated[
         SecretStr, Field(description="rediss://default:PASSWORD@HOST:6379; Upstash's https:// URL works with the token")
@@ -117,8 +129,9 @@ class Settings(BaseSettings):
         missing = [name.upper() for name in _REQUIRED_WHEN_DEPLOYED if not _text(getattr(self, name)).strip()]
         if missing:
             raise ValueError(f"{self.environment} needs {', '.join(missing)}")
-        if self.pubsub_emulator_host:
-            raise ValueError("PUBSUB_EMULATOR_HOST must not be set where deployed")
+        for name in ("pubsub_emulator_host", "storage_emulator_host"):
+            if getattr(self, name):
+                raise ValueError(f"{name.upper()} must not be set where deployed")
         for name in ("phonepe_base_url", "phonepe_auth_url", "resend_base_url"):
             if not getattr(self, name).startswith("https://"):
                 raise ValueError(f"{name.upper()} must be https:// where deployed")

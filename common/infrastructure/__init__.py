@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from common.infrastructure.gcp import GCPClient
     from common.infrastructure.pubsub_client import PubSubClient
+    from common.infrastructure.storage import CloudStorage
 
-_MODULES = {"GCPClient": "gcp", "PubSubClient": "pubsub_client"}
+_MODULES = {"GCPClient": "gcp", "PubSubClient": "pubsub_client", "CloudStorage": "storage"}
 
-__all__ = ["GCPClient", "PubSubClient"]
+__all__ = ["CloudStorage", "GCPClient", "PubSubClient"]
 
 
 def __getattr__(name: str) -> Any:

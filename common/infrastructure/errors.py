@@ -4,6 +4,7 @@ RaptorFlowError
 ├── InvalidInput         the service refuses the request itself
 ├── Unavailable          down, slow, throttling
 ├── NotFound             the topic, queue, object … does not exist
+├── AlreadyExists        what was to be created only is there already
 └── PermissionDenied     our service account may not
 """
 
@@ -16,6 +17,10 @@ class NotFound(RaptorFlowError):  # noqa: N818 - the field's own word
     """The named resource does not exist."""
 
 
+class AlreadyExists(RaptorFlowError):  # noqa: N818
+    """The name is taken: the task was created, or the object was stored, before."""
+
+
 class PermissionDenied(RaptorFlowError):  # noqa: N818
     """Our service account lacks a role."""
 
@@ -26,6 +31,7 @@ def translate(error: Exception, what: str) -> RaptorFlowError:
 
     kinds: list[tuple[tuple[type[Exception], ...], type[RaptorFlowError]]] = [
         ((google.NotFound,), NotFound),
+        ((google.AlreadyExists, google.Conflict, google.PreconditionFailed), AlreadyExists),
         ((google.Forbidden, google.Unauthorized), PermissionDenied),
         ((google.BadRequest,), InvalidInput),
     ]

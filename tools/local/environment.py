@@ -80,9 +80,7 @@ def storage_key_file(root: Path) -> Path:
     return root / "storage-key.json"
 
 
-def environment(
-    secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "hmac", *, root: Path
-) -> dict[str, str]:
+def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "hmac", *, root: Path) -> dict[str, str]:
     """What a function reads, as it would be deployed.
 
     Args:

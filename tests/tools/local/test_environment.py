@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import re
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.local.environment import Secrets, environment, load_secrets
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5}
+PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5, "storage": 6}
 
 
 def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
     secret = Secrets()
-    assert environment(secret, PORTS) == {
+    assert environment(secret, PORTS, root=Path("/cloud")) == {
         "ENVIRONMENT": "dev",
         "LOG_LEVEL": "INFO",
         "GOOGLE_CLOUD_PROJECT": "raptorflow-local",
         "INVOKER_EMAIL": "invoker@raptorflow-local.iam.gserviceaccount.com",
         "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:6",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/cloud/storage-key.json",
         "UPSTASH_REDIS_URL": "redis://127.0.0.1:2/0",
         "UPSTASH_REDIS_TOKEN": secret.redis_token,
         "DATABASE_URL": f"postgresql://raptorflow_functions:{secret.database_password}@127.0.0.1:3/raptorflow",
@@ -42,7 +41,7 @@ def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
 
 def test_the_other_mode_comes_with_its_own_secret() -> None:
     secret = Secrets()
-    given = environment(secret, PORTS, "basic")
+    given = environment(secret, PORTS, "basic", root=Path("/cloud"))
     assert (given["PHONEPE_WEBHOOK_MODE"], given["PHONEPE_WEBHOOK_SECRETS"]) == ("basic", secret.phonepe_basic)
 
 

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from common.clock import now
 from common.ids import new_id
-from tools.local.pubsub.errors import invalid, invalid_ack_ids
+from tools.local.pubsub.errors import invalid_ack_ids
 from tools.local.pubsub.messages import Delivery
+from tools.local.rpc import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -8,29 +8,10 @@ import grpc
 from google.protobuf import any_pb2  # type: ignore[import-untyped] # has no stubs
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped] # has no stubs
 
+from tools.local.rpc import ServiceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-class ServiceError(Exception):
-    """An RPC fails with this status.
-
-    Attributes:
-        code: the gRPC status code.
-        message: the status message.
-        rich: the same with details (``google.rpc.Status``), where the service sends details.
-    """
-
-    def __init__(self, code: grpc.StatusCode, message: str, rich: status_pb2.Status | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.rich = rich
-
-
-def invalid(message: str) -> ServiceError:
-    """INVALID_ARGUMENT."""
-    return ServiceError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def not_found(name: str) -> ServiceError:

@@ -8,11 +8,11 @@ import grpc
 from google.pubsub_v1 import types
 
 from tools.local.pubsub import rules
-from tools.local.pubsub.rpc import page, unary
+from tools.local.rpc import page, unary
 
 if TYPE_CHECKING:
-    from tools.local.pubsub.rpc import Context
     from tools.local.pubsub.state import State
+    from tools.local.rpc import Context
 
 
 def handler(state: State) -> grpc.GenericRpcHandler:

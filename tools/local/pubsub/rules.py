@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import grpc
 from google.pubsub_v1 import types
 
-from tools.local.pubsub.errors import ServiceError, invalid, unimplemented
+from tools.local.pubsub.errors import unimplemented
 from tools.local.pubsub.filters import FilterError, compile_filter
+from tools.local.rpc import ServiceError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from google.pubsub_v1 import types
 
 from tools.local.pubsub import rules
-from tools.local.pubsub.errors import invalid, not_found
+from tools.local.pubsub.errors import not_found
+from tools.local.rpc import invalid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from tools.local.pubsub.messages import Delivery
-    from tools.local.pubsub.rpc import Context
     from tools.local.pubsub.state import State, Subscription
+    from tools.local.rpc import Context
 
 MAX_BATCH = 100
 """Messages in one answer."""

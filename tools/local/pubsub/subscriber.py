@@ -9,15 +9,15 @@ import grpc
 from google.pubsub_v1 import types
 
 from tools.local.pubsub import rules
-from tools.local.pubsub.errors import invalid, not_found
-from tools.local.pubsub.rpc import page, streams, unary
+from tools.local.pubsub.errors import not_found
 from tools.local.pubsub.streaming import received, streaming_pull
+from tools.local.rpc import invalid, page, streams, unary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
 
-    from tools.local.pubsub.rpc import Context
     from tools.local.pubsub.state import State, Subscription
+    from tools.local.rpc import Context
 
 MAX_PULL_WAIT = 20.0
 """Seconds until a pull without messages answers; the service only promises "a bounded time"."""

@@ -8,8 +8,8 @@ import pytest
 
 from common.clock import now
 from tools.local.pubsub.backlog import Backlog
-from tools.local.pubsub.errors import ServiceError
 from tools.local.pubsub.messages import Message, Policy
+from tools.local.rpc import ServiceError
 
 POLICY = Policy(
     ack_deadline=10,

@@ -8,10 +8,10 @@ import grpc
 from google.protobuf import empty_pb2  # type: ignore[import-untyped] # has no stubs
 from grpc_status import rpc_status
 
-from tools.local.pubsub.errors import ServiceError, invalid
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from google.rpc import status_pb2  # type: ignore[import-untyped] # has no stubs
 
     Context: TypeAlias = grpc.aio.ServicerContext
 
@@ -20,8 +20,29 @@ ItemT = TypeVar("ItemT")
 MAX_PAGE = 1000
 
 
+class ServiceError(Exception):
+    """An RPC fails with this status.
+
+    Attributes:
+        code: the gRPC status code.
+        message: the status message.
+        rich: the same with details (``google.rpc.Status``), where the service sends details.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, rich: status_pb2.Status | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.rich = rich
+
+
+def invalid(message: str) -> ServiceError:
+    """INVALID_ARGUMENT."""
+    return ServiceError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
 class ProtoPlus(Protocol):
-    """A message class of ``google.pubsub_v1.types``."""
+    """A message class of a client library's ``types``."""
 
     @classmethod
     def deserialize(cls, payload: bytes) -> Any:
