@@ -29,6 +29,7 @@ from common.jobs import JobScheduler
 from common.lifecycle import aclose_all
 from tools.local.cloud import LocalCloud
 from tools.local.identity import Identity, InvalidToken, verify
+from tools.local.queues import wire_queues
 from tools.local.wiring import Wiring, wire
 from tools.manifest_model import load
 
@@ -92,6 +93,7 @@ class Gateway:
         await receive()
         try:
             subscriptions = await wire(self._manifest, self._wiring)
+            await wire_queues(self._manifest, self._wiring)
             self._schedule()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
@@ -186,6 +188,7 @@ def application() -> Gateway:
         project=os.environ["GOOGLE_CLOUD_PROJECT"],
         base_url=os.environ[URL_VARIABLE],
         invoker=os.environ["INVOKER_EMAIL"],
+        tasks_host=os.environ["CLOUD_TASKS_EMULATOR_HOST"],
     )
     return Gateway(load(Path(os.environ[MANIFEST_VARIABLE])), Identity(cloud.root), wiring)
 

@@ -98,6 +98,7 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "PUBSUB_EMULATOR_HOST": f"{HOST}:{ports['pubsub']}",
         "STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports['storage']}",
         "GOOGLE_APPLICATION_CREDENTIALS": str(storage_key_file(root)),
+        "CLOUD_TASKS_EMULATOR_HOST": f"{HOST}:{ports['tasks']}",
         "UPSTASH_REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",
         "UPSTASH_REDIS_TOKEN": secret.redis_token,
         "DATABASE_URL": f"postgresql://{DATABASE_ROLE}:{secret.database_password}@{HOST}:{ports['postgres']}/{DATABASE}",

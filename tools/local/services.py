@@ -73,6 +73,17 @@ async def _storage(context: Context, port: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _tasks(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.tasks.server import start  # noqa: PLC0415
+
+    server = await start(port, sign=context.identity.sign)
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
 async def _phonepe(context: Context, port: int) -> AsyncIterator[None]:
     from tools.local.phonepe.app import application  # noqa: PLC0415
 
@@ -98,6 +109,7 @@ async def _identity(context: Context, port: int) -> AsyncIterator[None]:
 
 SERVICES: Mapping[str, Start] = {
     "pubsub": _pubsub,
+    "tasks": _tasks,
     "storage": _storage,
     "phonepe": _phonepe,
     "identity": _identity,  # last: once its /health answers, all are up

@@ -33,7 +33,8 @@ class Wiring:
         host: the local Pub/Sub's ``host:port``.
         project: the Google Cloud project.
         base_url: the gateway's URL; a function answers at ``<base_url>/<name>``.
-        invoker: the identity that pushes are signed for.
+        invoker: the identity that pushes and tasks are signed for.
+        tasks_host: the local Cloud Tasks' ``host:port``.
         minimum_backoff: before the first redelivery; deployed 10 s, locally nobody wants to wait that long.
         maximum_backoff: between later ones; deployed 600 s.
         attempts: before a message becomes a dead letter.
@@ -43,6 +44,7 @@ class Wiring:
     project: str
     base_url: str
     invoker: str
+    tasks_host: str = ""
     minimum_backoff: timedelta = timedelta(milliseconds=500)
     maximum_backoff: timedelta = timedelta(seconds=10)
     attempts: int = MAX_DELIVERY_ATTEMPTS

@@ -8,7 +8,7 @@ import pytest
 from tests.tools.local.pubsub.emulator import running_emulator, why_not
 from tests.tools.local.pubsub.known_differences import KNOWN_DIFFERENCES
 from tests.tools.local.pubsub.project import Project, new_project
-from tests.tools.local.pubsub.receiver import Receiver, running_receiver
+from tests.tools.local.receiver import Receiver, running_receiver
 from tools.local.pubsub import Server, start
 
 if TYPE_CHECKING:

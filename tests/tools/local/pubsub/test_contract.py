@@ -19,7 +19,7 @@ from tests.tools.local.pubsub.known_differences import KNOWN_DIFFERENCES
 from tests.tools.local.pubsub.project import ONCE, Project, texts
 
 if TYPE_CHECKING:
-    from tests.tools.local.pubsub.receiver import Receiver
+    from tests.tools.local.receiver import Receiver
 
 
 def test_every_known_difference_names_a_test() -> None:

@@ -17,7 +17,7 @@ from tests.tools.local.pubsub.project import ONCE, Project, ordered, texts
 
 if TYPE_CHECKING:
     from tests.tools.local.pubsub.conftest import Signer
-    from tests.tools.local.pubsub.receiver import Receiver
+    from tests.tools.local.receiver import Receiver
 
 
 SHORT = timedelta(milliseconds=100)

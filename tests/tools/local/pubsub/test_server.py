@@ -13,7 +13,7 @@ from google.api_core.exceptions import GoogleAPICallError, InvalidArgument, Meth
 from google.pubsub_v1 import types
 
 from tests.tools.local.pubsub.project import ONCE, Project, new_project, texts
-from tests.tools.local.pubsub.receiver import NEVER, Receiver
+from tests.tools.local.receiver import NEVER, Receiver
 from tools.local.pubsub import Server, SubscriptionInfo, TopicInfo, start
 from tools.local.pubsub.push import MAX_OUTSTANDING
 

@@ -1,0 +1,147 @@
+"""Enqueueing to Cloud Tasks (R33): the generated asynchronous client, imported at the first task.
+
+A queue knows where its tasks go and as whom (queue-level routing), so nobody who enqueues needs to know a URL or act as
+another service account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from common import clock
+from common.errors import InvalidInput, Unavailable
+from common.functions import context
+from common.functions.deadline import remaining
+from common.infrastructure.endpoints import emulator
+from common.infrastructure.errors import NotFound, translate
+from common.infrastructure.gcp import GCPClient
+from common.lifecycle import per_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from google.cloud.tasks_v2 import CloudTasksAsyncClient
+
+CALL_SECONDS = 3.0
+"""For everything that one call may take, retries included."""
+MAX_BODY_BYTES = 900_000
+"""A task has at most 1 MB, its headers and names included."""
+MAX_DELAY_SECONDS = 30 * 86_400
+
+
+class CloudTasksClient:
+    """Creates and deletes tasks; one per process and event loop, see `cloud_tasks_client`."""
+
+    def __init__(self) -> None:
+        gcp = GCPClient()
+        self._location = f"projects/{gcp.get_project_id()}/locations/{gcp.get_region()}"
+        self._client: CloudTasksAsyncClient | None = None
+
+    async def create_task(
+        self,
+        queue: str,
+        handler_url: str,
+        payload: Mapping[str, Any],
+        delay_seconds: float = 0,
+        *,
+        task_id: str | None = None,
+    ) -> str:
+        """Enqueue one task; its full name.
+
+        The running invocation's trace travels along in ``traceparent``.
+
+        Args:
+            queue: its short name; it is called like the function that it calls.
+            handler_url: names the function; the queue's own routing decides where the request goes.
+            payload: the body, as JSON.
+            delay_seconds: before it is dispatched, at most 30 days.
+            task_id: letters, digits, ``_`` and ``-``; the same again is refused while the task is there and for up to
+                a day after.
+
+        Raises:
+            AlreadyExists: there is, or lately was, a task of this id.
+            InvalidInput: the task breaks a limit of the service.
+            NotFound: there is no such queue.
+            PermissionDenied: our service account may not enqueue there.
+            Unavailable: it could not be enqueued in time.
+        """
+        body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidInput(f"a task's payload may have at most {MAX_BODY_BYTES} bytes")
+        if not 0 <= delay_seconds <= MAX_DELAY_SECONDS:
+            raise InvalidInput("a task may be delayed by at most 30 days")
+        from google.cloud.tasks_v2 import HttpMethod, HttpRequest, Task  # noqa: PLC0415 - after the cold start
+
+        parent = f"{self._location}/queues/{queue}"
+        running = context.current()
+        headers = {"Content-Type": "application/json"} | ({"traceparent": running.traceparent} if running else {})
+        url = handler_url if "://" in handler_url else f"https://{handler_url}.invalid/"
+        task = Task(
+            http_request=HttpRequest(url=url, http_method=HttpMethod(HttpMethod.POST), headers=headers, body=body),
+            name=f"{parent}/tasks/{task_id}" if task_id else "",
+        )
+        if delay_seconds:
+            task.schedule_time = clock.now() + timedelta(seconds=delay_seconds)
+        client = self._tasks()
+        answer = await self._call(f"enqueueing to {queue}", client.create_task, parent=parent, task=task)
+        name: str = answer.name
+        return name
+
+    async def delete_task(self, task_name: str) -> None:
+        """Delete a task by its full name; one that is gone already is as good.
+
+        Raises:
+            PermissionDenied, Unavailable: as `create_task`.
+        """
+        try:
+            await self._call("deleting a task", self._tasks().delete_task, name=task_name)
+        except NotFound:
+            return
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            await self._client.transport.close()  # type: ignore[no-untyped-call] # the library's
+
+    async def _call(self, what: str, method: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
+        from google.api_core import exceptions, retry_async  # noqa: PLC0415 - loaded with the client
+
+        seconds = remaining(CALL_SECONDS)
+        # A lost connection is noticed by the next call only; what was created unnoticed is refused as existing.
+        retry = retry_async.AsyncRetry(
+            predicate=lambda error: isinstance(error, exceptions.ServiceUnavailable),
+            initial=0.05,
+            maximum=0.5,
+            timeout=seconds,
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                return await method(**arguments, retry=retry, timeout=seconds)
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            raise translate(error, what) from error
+        except TimeoutError as error:
+            raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
+
+    def _tasks(self) -> CloudTasksAsyncClient:
+        if self._client is None:
+            import grpc.aio  # noqa: PLC0415
+            from google.cloud.tasks_v2 import CloudTasksAsyncClient  # noqa: PLC0415
+            from google.cloud.tasks_v2.services.cloud_tasks.transports import (  # noqa: PLC0415
+                CloudTasksGrpcAsyncIOTransport,
+            )
+
+            host = emulator("CLOUD_TASKS_EMULATOR_HOST")
+            channel = grpc.aio.insecure_channel(host) if host else None
+            self._client = CloudTasksAsyncClient(
+                transport=CloudTasksGrpcAsyncIOTransport(channel=channel) if channel else None
+            )
+        return self._client
+
+
+@per_loop
+def cloud_tasks_client() -> CloudTasksClient:
+    """The client of this process and event loop."""
+    return CloudTasksClient()
