@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from common.billing.config import SellerConfig, address_lines
 from common.billing.fiscal import billing_date
-from common.billing.gst import PlaceUnknown, place_of_supply, tax_on
+from common.billing.gst import ProfileIncomplete, place_of_supply, tax_on
 from common.billing.models import Document, Line, Party, Reference, TaxHead
+from common.billing.printable import is_printable, normal
 from common.billing.refund_split import Amounts, split
 from common.billing.states import STATES
 from common.billing.words import in_words
@@ -23,16 +24,19 @@ def buyer_of(payment: dict[str, Any]) -> Party:
     """Who is billed, as the profile says now.
 
     Raises:
-        PlaceUnknown: there is no profile, or it does not tell the state.
+        ProfileIncomplete: there is no profile, or it does not tell the state.
     """
     if payment["legal_name"] is None:
-        raise PlaceUnknown("no_profile")
+        raise ProfileIncomplete("no_profile")
     code = place_of_supply(
         country=payment["country"], gstin=payment["gstin"] or "", state_code=payment["state_code"] or ""
     )
+    legal_name, address = normal(payment["legal_name"]), tuple(map(normal, address_lines(payment["address"])))
+    if not all(map(is_printable, (legal_name, *address))):
+        raise ProfileIncomplete("unprintable")
     return Party(
-        legal_name=payment["legal_name"],
-        address=address_lines(payment["address"]),
+        legal_name=legal_name,
+        address=address,
         gstin=payment["gstin"] or "",
         state_code=code,
         state_name=STATES[code],

@@ -14,7 +14,7 @@ from common import clock
 from common.billing import compose, store
 from common.billing.config import SellerConfig
 from common.billing.fiscal import ALARM, billing_date, document_number, fiscal_year
-from common.billing.gst import AmountMismatch, PlaceUnknown
+from common.billing.gst import AmountMismatch, ProfileIncomplete
 from common.database import fetch_one, transaction
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Issued:
     Attributes:
         documents: the invoice first, then the credit notes in the order of their numbers.
         blocked: why there is no invoice although there should be one, else empty. `AMOUNT_MISMATCH` is for a person to
-            look at; a reason of `PlaceUnknown` is what the buyer can remove.
+            look at; a reason of `ProfileIncomplete` is what the buyer can remove.
     """
 
     documents: tuple[Stored, ...] = ()
@@ -68,7 +68,7 @@ async def issue_documents(workspace_id: str, payment_id: str) -> Issued:
         if not stored:
             try:
                 stored = [await _issue_invoice(payment)]
-            except PlaceUnknown as unknown:
+            except ProfileIncomplete as unknown:
                 return Issued(blocked=unknown.reason)
             except AmountMismatch as mismatch:
                 alert = {"alert": AMOUNT_MISMATCH, "payment_id": payment_id}

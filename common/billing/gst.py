@@ -28,15 +28,16 @@ class AmountMismatch(RaptorFlowError):  # noqa: N818 - a finding
     """What was paid is not what the tax comes to; nothing may be issued before a person has looked."""
 
 
-class PlaceUnknown(RaptorFlowError):  # noqa: N818 - a finding
-    """The buyer's state is missing or contradicts the GSTIN; guessing it is a penal error (Circular 242/36/2024).
+class ProfileIncomplete(RaptorFlowError):  # noqa: N818 - a finding
+    """The buyer must be asked; guessing the state, say, is a penal error (Circular 242/36/2024).
 
     Attributes:
-        reason: ``no_profile``, ``no_state``, ``unknown_state``, ``invalid_gstin`` or ``state_contradicts_gstin``.
+        reason: ``no_profile``, ``no_state``, ``unknown_state``, ``invalid_gstin``, ``state_contradicts_gstin``, or
+            ``unprintable`` where a name or address is not in Latin letters.
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the place of supply is unknown: {reason}")
+        super().__init__(f"the billing profile is incomplete: {reason}")
         self.reason = reason
 
 
@@ -61,19 +62,19 @@ def place_of_supply(*, country: str, gstin: str, state_code: str) -> str:
     """The code of the state where the service is supplied: of the GSTIN, else the one the buyer stated, 96 abroad.
 
     Raises:
-        PlaceUnknown: it cannot be told; the seller's own state is never assumed.
+        ProfileIncomplete: it cannot be told; the seller's own state is never assumed.
     """
     if country != "IN":
         return ABROAD
     if gstin and not is_gstin(gstin):
-        raise PlaceUnknown("invalid_gstin")
+        raise ProfileIncomplete("invalid_gstin")
     if gstin and state_code and gstin[:2] != state_code:
-        raise PlaceUnknown("state_contradicts_gstin")
+        raise ProfileIncomplete("state_contradicts_gstin")
     code = gstin[:2] or state_code
     if not code:
-        raise PlaceUnknown("no_state")
+        raise ProfileIncomplete("no_state")
     if code not in STATES or code == ABROAD or (code in OLD and not gstin):
-        raise PlaceUnknown("unknown_state")
+        raise ProfileIncomplete("unknown_state")
     return code
 
 

@@ -190,6 +190,7 @@ async def test_a_nearly_full_series_wakes_somebody(stack: Stack, caplog: pytest.
     [
         (None, "no_profile"),
         (Billing(state_code=None), "no_state"),
+        (Billing(legal_name="ஆஷா ராமன்"), "unprintable"),
         (Billing(state_code="33", gstin="29AABCU9603R1ZJ"), "state_contradicts_gstin"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.billing.config import SellerConfig, address_lines
-from common.billing.gst import AmountMismatch, PlaceUnknown, half_up, place_of_supply, tax_on
+from common.billing.gst import AmountMismatch, ProfileIncomplete, half_up, place_of_supply, tax_on
 from common.billing.gstin import check_digit, is_gstin
 from common.billing.models import Party
 from common.billing.states import STATES
@@ -104,7 +104,7 @@ def test_place_of_supply(country: str, gstin: str, state_code: str, place: str) 
     ],
 )
 def test_a_place_is_never_guessed(gstin: str, state_code: str, reason: str) -> None:
-    with pytest.raises(PlaceUnknown) as caught:
+    with pytest.raises(ProfileIncomplete) as caught:
         place_of_supply(country="IN", gstin=gstin, state_code=state_code)
     assert caught.value.reason == reason
 
