@@ -18,6 +18,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOT
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from psycopg.rows import dict_row
 
+from tools.local.buckets import wire_buckets
+from tools.local.wiring import Wiring
 from tools.manifest import build
 from tools.sample_data import Checkout, create_customer, payment_state, start_checkout
 
@@ -89,6 +91,18 @@ class Stack:
                 await client.acknowledge(
                     subscription=name, ack_ids=[item.ack_id for item in answer.received_messages], retry=None, timeout=5
                 )
+
+    async def make_buckets(self) -> None:
+        """Our buckets, empty, with the settings that they have when deployed."""
+        await wire_buckets(
+            Wiring(
+                host=self.environment["PUBSUB_EMULATOR_HOST"],
+                project=self.environment["GOOGLE_CLOUD_PROJECT"],
+                base_url="",
+                invoker=self.environment["INVOKER_EMAIL"],
+                storage_url=self.environment["STORAGE_EMULATOR_HOST"],
+            )
+        )
 
     async def make_topics(self) -> None:
         """The topics of the path, each with a subscription that keeps what is published."""

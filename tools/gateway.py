@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 
 from common.jobs import JobScheduler
 from common.lifecycle import aclose_all
+from tools.local.buckets import wire_buckets
 from tools.local.cloud import LocalCloud
 from tools.local.identity import Identity, InvalidToken, verify
 from tools.local.queues import wire_queues
@@ -94,6 +95,7 @@ class Gateway:
         try:
             subscriptions = await wire(self._manifest, self._wiring)
             await wire_queues(self._manifest, self._wiring)
+            await wire_buckets(self._wiring)
             self._schedule()
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
@@ -189,6 +191,7 @@ def application() -> Gateway:
         base_url=os.environ[URL_VARIABLE],
         invoker=os.environ["INVOKER_EMAIL"],
         tasks_host=os.environ["CLOUD_TASKS_EMULATOR_HOST"],
+        storage_url=os.environ["STORAGE_EMULATOR_HOST"],
     )
     return Gateway(load(Path(os.environ[MANIFEST_VARIABLE])), Identity(cloud.root), wiring)
 

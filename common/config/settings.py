@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         str, Field(description="the only identity that pushes and schedules may come from, set per function")
     ] = ""
     pubsub_emulator_host: Annotated[str, Field(description="host:port of a local Pub/Sub; refused where deployed")] = ""
+    cloud_tasks_emulator_host: Annotated[
+        str, Field(description="host:port of a local Cloud Tasks; refused where deployed")
+    ] = ""
     storage_emulator_host: Annotated[
         str, Field(description="http://host:port of a local Cloud Storage; refused where deployed")
     ] = ""
@@ -129,7 +132,7 @@ class Settings(BaseSettings):
         missing = [name.upper() for name in _REQUIRED_WHEN_DEPLOYED if not _text(getattr(self, name)).strip()]
         if missing:
             raise ValueError(f"{self.environment} needs {', '.join(missing)}")
-        for name in ("pubsub_emulator_host", "storage_emulator_host"):
+        for name in ("pubsub_emulator_host", "cloud_tasks_emulator_host", "storage_emulator_host"):
             if getattr(self, name):
                 raise ValueError(f"{name.upper()} must not be set where deployed")
         for name in ("phonepe_base_url", "phonepe_auth_url", "resend_base_url"):

@@ -72,6 +72,7 @@ def test_a_deployment_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, nam
     ("name", "value"),
     [
         ("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085"),
+        ("CLOUD_TASKS_EMULATOR_HOST", "127.0.0.1:8086"),
         ("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9000"),
         ("PHONEPE_BASE_URL", "http://api.phonepe.com"),
         ("PHONEPE_AUTH_URL", "http://api.phonepe.com"),

@@ -39,8 +39,9 @@ OWNED = [
     "payment_refunds",
     "invoices",
     "credit_notes",
+    "notification_preferences",
 ]
-INTERNAL = ["webhook_events", "event_outbox", "dead_letters", "document_counters", "job_runs"]
+INTERNAL = ["webhook_events", "event_outbox", "dead_letters", "document_counters", "job_runs", "notification_log"]
 TABLES = ["plans", *OWNED, *INTERNAL]
 WRITES = {
     "plans": "update plans set monthly_price_paise = 1",
@@ -56,6 +57,8 @@ WRITES = {
     "invoices": "update invoices set mailed_at = now()",
     "credit_notes": "update credit_notes set mailed_at = now()",
     "job_runs": "update job_runs set attempt = attempt + 1",
+    "notification_log": "update notification_log set error = 'e'",
+    "notification_preferences": "update notification_preferences set email = true",
     "document_counters": "update document_counters set last_seq = 1",
 }
 
@@ -98,6 +101,17 @@ def filled(db: Database, person: Person) -> Database:
             started_at=START,
             completed_at=START,
         )
+        insert(
+            db,
+            "notification_log",
+            dedupe_key=owner.user_id,
+            user_id=owner.user_id,
+            workspace_id=owner.workspace_id,
+            kind="invoice",
+            channel="email",
+            status="pending",
+        )
+        insert(db, "notification_preferences", user_id=owner.user_id, kind="digest", email=False)
         insert(db, "document_counters", series=("RF", "RC")[seq - 1], fy="2026-27", last_seq=1)
         insert(db, "event_outbox", type="t", topic="t", workspace_id=owner.workspace_id, payload={})
         insert(
@@ -249,6 +263,7 @@ def test_the_functions_write_what_the_payment_path_writes(filled: Database, pers
         WRITES["plans"],
         WRITES["workspaces"],
         WRITES["billing_profiles"],
+        WRITES["notification_preferences"],
         "update invoices set total_paise = 1",
         "update credit_notes set number = 'x'",
         "update users set email = 'x@example.com'",

@@ -40,6 +40,7 @@ class Secrets:
         phonepe_hmac: ``key_id:secret``, signs webhooks.
         phonepe_basic: ``username:password``, authorises them in the other mode; 5 to 20 and 8 to 20 characters, as
             PhonePe's dashboard demands.
+        resend_api_key: of the mail provider's stand-in.
     """
 
     database_admin_password: str = field(default_factory=_random)
@@ -50,6 +51,7 @@ class Secrets:
     phonepe_client_secret: str = field(default_factory=_random)
     phonepe_hmac: str = field(default_factory=lambda: f"local-key:{_random()}")
     phonepe_basic: str = field(default_factory=lambda: f"raptorflow:{_random()}")
+    resend_api_key: str = field(default_factory=lambda: _random("re_"))
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -113,6 +115,9 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "PHONEPE_SIGNATURE_HEADER": "x-phonepe-checksum-signature",
         "PHONEPE_KEY_ID_HEADER": "x-phonepe-checksum-key-id",
         "PHONEPE_AUTHORIZATION_HEADER": "authorization",
+        "RESEND_API_KEY": secret.resend_api_key,
+        "RESEND_BASE_URL": f"http://{HOST}:{ports['mail']}",
+        "SENDER_EMAIL_ADDRESS": "RaptorFlow <billing@raptorflow.example>",
         "SELLER_LEGAL_NAME": "RaptorFlow Labs Private Limited",
         "SELLER_ADDRESS": "4th Floor, 12 Residency Road | Bengaluru 560025",
         "SELLER_GSTIN": "29AABCU9603R1ZJ",

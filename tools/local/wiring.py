@@ -35,6 +35,7 @@ class Wiring:
         base_url: the gateway's URL; a function answers at ``<base_url>/<name>``.
         invoker: the identity that pushes and tasks are signed for.
         tasks_host: the local Cloud Tasks' ``host:port``.
+        storage_url: of the local Cloud Storage.
         minimum_backoff: before the first redelivery; deployed 10 s, locally nobody wants to wait that long.
         maximum_backoff: between later ones; deployed 600 s.
         attempts: before a message becomes a dead letter.
@@ -45,6 +46,7 @@ class Wiring:
     base_url: str
     invoker: str
     tasks_host: str = ""
+    storage_url: str = ""
     minimum_backoff: timedelta = timedelta(milliseconds=500)
     maximum_backoff: timedelta = timedelta(seconds=10)
     attempts: int = MAX_DELIVERY_ATTEMPTS

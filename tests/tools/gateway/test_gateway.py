@@ -47,6 +47,7 @@ async def serving(manifest: Manifest, cloud: LocalCloud, stack: Stack) -> AsyncI
         base_url=url,
         invoker=INVOKER,
         tasks_host=stack.environment["CLOUD_TASKS_EMULATOR_HOST"],
+        storage_url=stack.environment["STORAGE_EMULATOR_HOST"],
     )
     application = Gateway(manifest, Identity(cloud.root), wiring)
     server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None))

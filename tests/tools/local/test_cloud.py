@@ -85,6 +85,8 @@ def test_data_and_ports_survive_down_and_up(up: LocalCloud) -> None:
     environment, admin = up.environment(), up.admin_database_url()
     with valkey(up) as client:
         client.set("kept", "yes")
+    buckets = f"{environment['STORAGE_EMULATOR_HOST']}/storage/v1/b"
+    httpx.post(buckets, params={"project": "p"}, json={"name": "kept"}).raise_for_status()
     query(admin, "create table if not exists kept (word text)")
     query(admin, "insert into kept values ('yes')")
     up.down()
@@ -95,6 +97,7 @@ def test_data_and_ports_survive_down_and_up(up: LocalCloud) -> None:
     print(f"\nready in {time.monotonic() - started:.2f} s, warm")  # noqa: T201
     assert up.environment() == environment
     assert query(admin, "select word from kept") == [("yes",)]
+    assert httpx.get(f"{buckets}/kept").status_code == 200
     with valkey(up) as client:
         assert client.get("kept") == b"yes"
 
@@ -104,7 +107,12 @@ def test_reset_empties_and_keeps_the_addresses(up: LocalCloud) -> None:
     with valkey(up) as client:
         client.set("lost", "yes")
     query(up.admin_database_url(), "create table lost (word text)")
+    buckets = f"{environment['STORAGE_EMULATOR_HOST']}/storage/v1/b"
+    httpx.post(buckets, params={"project": "p"}, json={"name": "lost"}).raise_for_status()
+    key = Path(environment["GOOGLE_APPLICATION_CREDENTIALS"]).read_bytes()
     up.reset()
+    assert httpx.get(f"{buckets}/lost").status_code == 404
+    assert Path(environment["GOOGLE_APPLICATION_CREDENTIALS"]).read_bytes() == key
     assert up.environment() == environment
     assert query(up.admin_database_url(), "select to_regclass('lost'), to_regclass('payments')::text") == [
         (None, "payments")

@@ -1,0 +1,300 @@
+"""Objects, with Google's own client library, in a real server, a hanging one and none."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from common.errors import InvalidInput, Misconfigured, Unavailable
+from common.functions.deadline import within
+from common.infrastructure import CloudStorage, storage_config
+from common.infrastructure.errors import AlreadyExists, NotFound, PermissionDenied
+from common.infrastructure.storage import cloud_storage
+
+if TYPE_CHECKING:
+    from tests.stack import Stack
+
+REPOSITORY = Path(__file__).parents[2]
+PATH = "exports/ü 1.txt"
+
+
+@pytest.fixture(autouse=True)
+async def _buckets(stack: Stack) -> None:
+    await stack.make_buckets()
+
+
+async def test_upload_download() -> None:
+    content = os.urandom(100_000)
+    stored = await cloud_storage().upload_file(
+        "exports", PATH, content, "application/pdf", metadata={"invoice": "RF/1"}
+    )
+    assert stored.size == 100_000
+    assert stored.md5 == base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    assert len(base64.b64decode(stored.crc32c)) == 4
+    assert await cloud_storage().download_file("exports", PATH) == content
+    again = await cloud_storage().upload_file("exports", PATH, b"", "text/plain")
+    assert again.generation > stored.generation
+    assert await cloud_storage().download_file("exports", PATH) == b""
+    with pytest.raises(NotFound, match=r"assets/exports/"):
+        await cloud_storage().download_file("assets", PATH)
+
+
+async def test_content_of_more_than_one_request() -> None:
+    content = os.urandom(9_000_000)  # from 8 MiB on the library uploads in chunks
+    assert (await cloud_storage().upload_file("assets", "big", content, "image/png")).size == len(content)
+    assert await cloud_storage().download_file("assets", "big") == content
+
+
+async def test_what_is_stored_is_described(stack: Stack) -> None:
+    await cloud_storage().upload_file("assets", "a", b"a", "text/plain; charset=utf-8", metadata={"ws": "1"})
+    url = f"{stack.environment['STORAGE_EMULATOR_HOST']}/storage/v1/b/{storage_config.bucket('ASSETS')}/o/a"
+    async with httpx.AsyncClient() as client:
+        found = (await client.get(url)).json()
+    assert (found["contentType"], found["metadata"]) == ("text/plain; charset=utf-8", {"ws": "1"})
+
+
+async def test_one_client_serves_concurrent_calls() -> None:
+    storage = cloud_storage()
+    await asyncio.gather(*(storage.upload_file("assets", f"o/{n}", b"%d" % n, "text/plain") for n in range(20)))
+    assert await asyncio.gather(*(storage.download_file("assets", f"o/{n}") for n in range(20))) == [
+        b"%d" % n for n in range(20)
+    ]
+
+
+async def test_what_must_not_be_replaced_is_created_once() -> None:
+    await cloud_storage().upload_file("invoices", "a.pdf", b"one", "application/pdf", create_only=True)
+    with pytest.raises(AlreadyExists, match=r"uploading invoices/a\.pdf"):
+        await cloud_storage().upload_file("invoices", "a.pdf", b"two", "application/pdf", create_only=True)
+    assert await cloud_storage().download_file("invoices", "a.pdf") == b"one"
+
+
+async def test_one_of_many_creates() -> None:
+    calls = (
+        cloud_storage().upload_file("assets", "once", b"%d" % n, "text/plain", create_only=True) for n in range(10)
+    )
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(result, AlreadyExists) for result in results) == 9
+
+
+async def test_delete() -> None:
+    await cloud_storage().upload_file("assets", "a", b"a", "text/plain")
+    await cloud_storage().delete_file("assets", "a")
+    with pytest.raises(NotFound):
+        await cloud_storage().download_file("assets", "a")
+    await cloud_storage().delete_file("assets", "a")  # as good as deleted
+
+
+async def test_retention_protects_invoices() -> None:
+    await cloud_storage().upload_file("invoices", "a.pdf", b"one", "application/pdf")
+    with pytest.raises(PermissionDenied, match=r"deleting invoices/a\.pdf"):
+        await cloud_storage().delete_file("invoices", "a.pdf")
+    with pytest.raises(PermissionDenied):
+        await cloud_storage().upload_file("invoices", "a.pdf", b"two", "application/pdf")
+    assert await cloud_storage().download_file("invoices", "a.pdf") == b"one"
+
+
+# --- signed URLs
+
+
+async def test_signed_url() -> None:
+    await cloud_storage().upload_file("exports", PATH, b"report", "text/plain")
+    await cloud_storage().upload_file("exports", "other", b"secret", "text/plain")
+    url = await cloud_storage().generate_signed_url("exports", PATH, timedelta(days=7))
+    async with httpx.AsyncClient() as anyone:
+        assert (await anyone.get(url)).content == b"report"
+        for tampered in (
+            url.replace(urlsplit(url).path, f"/{storage_config.bucket('exports')}/other"),
+            url.replace("X-Goog-Expires=604800", "X-Goog-Expires=604799"),
+            url[:-2] + ("00" if url[-2:] != "00" else "11"),
+            url.partition("?")[0],
+        ):
+            assert tampered != url
+            assert (await anyone.get(tampered)).status_code == 403
+        assert (await anyone.put(url, content=b"x")).status_code == 403
+        short = await cloud_storage().generate_signed_url("exports", PATH, 1)
+        assert (await anyone.get(short)).status_code == 200
+        async with asyncio.timeout(5):
+            while (answer := await anyone.get(short)).status_code == 200:
+                await asyncio.sleep(0.1)
+        assert (answer.status_code, "ExpiredToken" in answer.text) == (400, True)
+
+
+async def test_a_signed_url_may_be_for_writing() -> None:
+    url = await cloud_storage().generate_signed_url("evidence", "ws/up.txt", timedelta(minutes=5), method="PUT")
+    async with httpx.AsyncClient() as anyone:
+        assert (await anyone.put(url, content=b"evidence")).status_code == 200
+        assert (await anyone.get(url)).status_code == 403
+    assert await cloud_storage().download_file("evidence", "ws/up.txt") == b"evidence"
+
+
+async def test_a_signed_url_lives_a_second_to_seven_days() -> None:
+    for life in (0, 0.5, -1, 604_801, timedelta(days=7, seconds=1), timedelta(0)):
+        with pytest.raises(InvalidInput, match="seven days"):
+            await cloud_storage().generate_signed_url("exports", PATH, life)
+
+
+async def test_a_signed_url_cannot_delete() -> None:
+    method: Any = "DELETE"
+    with pytest.raises(InvalidInput, match="GET, HEAD, PUT"):
+        await cloud_storage().generate_signed_url("exports", PATH, 60, method=method)
+
+
+@pytest.mark.parametrize(
+    "key", ["", '{"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}']
+)
+async def test_without_a_private_key_nothing_is_signed_locally(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
+) -> None:
+    (tmp_path / "key.json").write_text(key)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json") if key else "")
+    with pytest.raises(Misconfigured, match="GOOGLE_APPLICATION_CREDENTIALS"):
+        await cloud_storage().generate_signed_url("exports", PATH, 60)
+
+
+# --- what cannot be
+
+
+async def test_a_name_that_means_another_place_is_refused() -> None:
+    storage = cloud_storage()
+    for call in (
+        storage.upload_file("assets", "../a", b"a", "text/plain"),
+        storage.download_file("assets", "../a"),
+        storage.delete_file("assets", "../a"),
+        storage.generate_signed_url("assets", "../a", 60),
+    ):
+        with pytest.raises(InvalidInput, match="not the name of an object"):
+            await call
+
+
+async def test_a_content_type_is_needed() -> None:
+    for content_type in ("", "pdf", "text/", "text/plain\r\nx-a: b", "text/pläin", "a/b; "):
+        with pytest.raises(InvalidInput, match="content type"):
+            await cloud_storage().upload_file("assets", "a", b"a", content_type)
+
+
+async def test_buckets_are_ours(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInput, match="evidence, exports, assets, invoices"):
+        await cloud_storage().download_file("somebody-elses", "a")
+    project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+    assert storage_config.bucket(storage_config.INVOICES_BUCKET) == f"{project}-invoices"
+    monkeypatch.setenv("INVOICES_BUCKET", "nobodys-bucket")
+    assert storage_config.bucket("INVOICES") == "nobodys-bucket"
+    with pytest.raises(NotFound):
+        await cloud_storage().upload_file("invoices", "a", b"a", "text/plain")
+
+
+# --- what does not answer
+
+
+async def failing(call: Any, seconds: float) -> tuple[Unavailable, float]:
+    """How a call fails inside an invocation that has ``seconds`` left, and after how long."""
+    started = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        async with within(seconds):
+            await call
+    return caught.value, time.monotonic() - started
+
+
+def calls_of(storage: CloudStorage) -> list[Any]:
+    return [
+        storage.upload_file("assets", "a", b"a", "text/plain"),
+        storage.download_file("assets", "a"),
+        storage.delete_file("assets", "a"),
+    ]
+
+
+async def test_a_closed_port_is_unavailable_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    for call in calls_of(cloud_storage()):
+        _error, seconds = await failing(call, 1.0)
+        assert seconds < 1.5
+
+
+async def test_a_hanging_server_is_unavailable_within_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()  # until the client gives up
+        writer.close()
+        connections -= 1
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        for call in calls_of(cloud_storage()):
+            _error, seconds = await failing(call, 0.5)
+            assert seconds < 1.0
+        assert connections
+        async with asyncio.timeout(5):
+            while connections:  # the threads end, too
+                await asyncio.sleep(0.05)
+
+
+async def test_a_call_is_one_request_and_no_more(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", raising=False)
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).partition(b" HTTP")[0])
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(NotFound):
+            await cloud_storage().download_file("assets", "a")
+        assert not [thread.name for thread in threading.enumerate() if "_background" in thread.name]
+    project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+    assert asked == [f"GET /download/storage/v1/b/{project}-assets/o/a?alt=media".encode()]
+
+
+async def test_outside_an_invocation_a_call_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.infrastructure.storage.STORAGE_SECONDS", 0.3)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    with pytest.raises(Unavailable, match="downloading assets/a"):
+        await cloud_storage().download_file("assets", "a")
+
+
+async def test_damaged_content_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\nX-Goog-Hash: crc32c=AAAAAA==\r\n\r\ndamaged"
+        )
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(Unavailable, match="DataCorruption"):
+            await cloud_storage().download_file("assets", "a")
+
+
+async def test_an_emulator_is_refused_on_a_deployed_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K_SERVICE", "job-generate-invoice")
+    with pytest.raises(Misconfigured, match="STORAGE_EMULATOR_HOST"):
+        await cloud_storage().download_file("assets", "a")
+    with pytest.raises(Misconfigured, match="STORAGE_EMULATOR_HOST"):
+        await cloud_storage().generate_signed_url("assets", "a", 60)
+
+
+def test_importing_the_module_imports_nothing_of_google() -> None:
+    code = (
+        "import sys, common.infrastructure.storage as s, common.infrastructure as i; i.CloudStorage is s.CloudStorage;"
+        "sys.exit(any(name.startswith('google') or name == 'requests' for name in sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-S", "-c", code], check=True, cwd=REPOSITORY, env=environment)

@@ -1,0 +1,87 @@
+"""The XML API, for signed URLs only: GET, HEAD and PUT of one object.
+
+Source: https://cloud.google.com/storage/docs/xml-api/overview
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from common import clock
+from tools.local.storage import signing, uploads
+from tools.local.storage.content import claimed_by
+from tools.local.storage.downloads import media
+from tools.local.storage.errors import Refused
+from tools.local.storage.names import Conditions, check_object_name
+
+if TYPE_CHECKING:
+    from tools.local.storage.account import Account
+    from tools.local.storage.calls import Call
+
+_FIELDS = {
+    "cache-control": "cacheControl",
+    "content-disposition": "contentDisposition",
+    "content-encoding": "contentEncoding",
+    "content-language": "contentLanguage",
+    "content-type": "contentType",
+}
+_META = "x-goog-meta-"
+
+
+async def serve(call: Call, account: Account) -> Response:
+    """Answer one request, if it is signed.
+
+    Raises:
+        Refused: see `tools.local.storage.signing.verify`; 404, 405, 412.
+    """
+    request = call.request
+    path = request.scope["raw_path"].decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    rest = signing.verify(account, request.method, path, query, request.headers, clock.now())
+    match request.method:
+        case "GET" | "HEAD":
+            return _get(call, rest)
+        case "PUT":
+            return await _put(call)
+    raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET, HEAD and PUT", {"Allow": "GET, HEAD, PUT"})
+
+
+def _get(call: Call, query: dict[str, str]) -> Response:
+    bucket = call.bucket
+    item = call.store.find(bucket, call.names["object"], query.get("generation"))
+    Conditions.of_headers(call.request.headers).check(item, reading=True)
+    overrides = {
+        name: query[parameter]
+        for parameter, name in (
+            ("response-content-disposition", "contentDisposition"),
+            ("response-content-type", "contentType"),
+        )
+        if parameter in query
+    }
+    return media(call.request, bucket, item, overrides)
+
+
+async def _put(call: Call) -> Response:
+    headers, bucket = call.request.headers, call.bucket
+    check_object_name(call.names["object"])
+    body = {field: headers[header] for header, field in _FIELDS.items() if header in headers}
+    metadata = {name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)}
+    content = call.store.new_content()
+    try:
+        async for chunk in call.request.stream():
+            content.write(chunk)
+        item = uploads.commit(
+            call,
+            bucket,
+            content,
+            {**body, "metadata": metadata, "name": call.names["object"]},
+            claimed_by(headers),
+            Conditions.of_headers(headers),
+        )
+    finally:
+        content.discard()
+    hashes = f"crc32c={item['crc32c']},md5={item['md5Hash']}"
+    return Response(status_code=200, headers={"x-goog-generation": item["generation"], "x-goog-hash": hashes})
