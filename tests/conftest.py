@@ -39,6 +39,7 @@ async def stack(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         environment = cloud.environment()
         environment["DATABASE_URL"] = with_database(environment["DATABASE_URL"], name)
         environment["GOOGLE_CLOUD_PROJECT"] = name
+        environment["RESEND_API_KEY"] += f".{name}"
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         made = Stack(environment, admin_url)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS = {
     # What cannot be read off the name. Every Google client brings grpc, auth and protobuf along.
+    "fpdf": "fpdf2",
     "google.api_core": "google-cloud-pubsub",
     "google.auth": "google-cloud-pubsub",
     "google.oauth2": "google-cloud-pubsub",

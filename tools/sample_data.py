@@ -127,11 +127,13 @@ def payment_state(database_url: str, checkout: Checkout) -> dict[str, Any]:
             """
             select p.status, p.period_start, p.period_end, p.completed_at, p.phonepe_transaction_id,
                    s.plan, s.status as subscription_status, s.current_period_start, s.current_period_end,
-                   u.subscription_tier, u.budget_limit_monthly_micro_usd,
+                   u.subscription_tier, u.budget_limit_monthly_micro_usd, u.email,
+                   i.number as invoice_number, i.pdf_object, i.pdf_sha256, i.mailed_at,
                    (select count(*) from event_outbox o where o.workspace_id = p.workspace_id) as events,
                    (select count(*) from event_outbox o
                     where o.workspace_id = p.workspace_id and published_at is null) as unpublished
             from payments p join users u on u.id = p.user_id left join subscriptions s on s.user_id = p.user_id
+            left join invoices i on i.payment_id = p.id
             where p.id = %s and p.workspace_id = %s
             """,
             (checkout.payment_id, checkout.workspace_id),

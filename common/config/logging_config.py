@@ -20,8 +20,8 @@ MAX_MESSAGE = 64 * 1024
 """Characters; Cloud Logging refuses entries above 256 KB."""
 REDACTED = "[redacted]"
 _SECRET = ("secret", "token", "password", "authorization", "signature", "verify", "vpa", "account", "cookie", "otp")
-_TALKATIVE = ("httpx", "httpcore", "apscheduler")
-"""Libraries that report every call at INFO, with its URL."""
+_TALKATIVE = ("httpx", "httpcore", "apscheduler", "fontTools", "fpdf")
+"""Libraries that report every call, or every glyph, at INFO."""
 _ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
 _SEVERITIES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARNING", logging.ERROR: "ERROR"}
 

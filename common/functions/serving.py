@@ -42,7 +42,8 @@ def serve(function: Callable[..., Any]) -> Callable[[StarletteRequest], Awaitabl
         >>> main = serve(on_foundation_updated)
     """
     spec = spec_of(function)
-    name = f"{spec.kind}-{function.__name__.replace('_', '-')}"
+    # A job's function says what it is (R46: ``generate_invoice_job``); the deployed name says it once.
+    name = f"{spec.kind}-{function.__name__.removesuffix(f'_{spec.kind}').replace('_', '-')}"
     import_seconds = time.process_time()
     configure_logging()
     cold = True

@@ -32,6 +32,9 @@ async def play(demo: Demo, console: Console) -> None:
         demo.pay,
         demo.activate,
         demo.hear,
+        demo.invoice,
+        demo.read,
+        demo.mail,
         demo.repeat,
     ]
     for number, step in enumerate(steps, 1):
@@ -51,6 +54,8 @@ def where_to_look(demo: Demo, console: Console) -> None:
     """Tell a newcomer what to open next."""
     console.print("\n[bold]Where to look[/bold]", highlight=False)
     for what, where in {
+        "the invoice": demo.pdf_url,
+        "the mail": demo.cloud.environment()["RESEND_BASE_URL"],
         "functions": demo.url,
         "their log lines": demo.log,
         "the database": f"psql '{demo.cloud.admin_database_url()}'",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pypdfium2
 
 from common.events.outbox import live_channel
+from common.infrastructure.storage import cloud_storage
 from common.lifecycle import aclose_all
 from common.redis.pubsub import PubSubService
 from tools.gateway_process import start_gateway, stop
@@ -44,6 +48,7 @@ class Demo:
     gateway: subprocess.Popen[bytes] | None = None
     checkout: Checkout | None = None
     listener: PubSubService | None = None
+    pdf_url: str = ""
 
     @property
     def url(self) -> str:
@@ -128,6 +133,32 @@ class Demo:
         self._expect(state["unpublished"] == 0, f"{state['unpublished']} events are not published to Pub/Sub")
         return "payment.completed and subscription.activated, on Pub/Sub and on Redis"
 
+    async def invoice(self) -> str:
+        """Wait for the tax invoice, drawn and put into its bucket."""
+        state = await self._until(self._drawn, "the invoice has its PDF")
+        return f"{state['invoice_number']}, {state['pdf_object']}"
+
+    async def read(self) -> str:
+        """Read the PDF through a signed URL, and find a changed URL refused."""
+        state = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
+        self.pdf_url = await cloud_storage().generate_signed_url("invoices", state["pdf_object"], timedelta(hours=1))
+        async with httpx.AsyncClient() as client:
+            answer, changed = await client.get(self.pdf_url), await client.get(self.pdf_url.replace("00", "01", 1))
+        self._expect(answer.status_code == 200, f"the signed URL was answered {answer.status_code}")
+        self._expect(changed.status_code in {400, 403}, f"the changed URL was answered {changed.status_code}")
+        self._expect(hashlib.sha256(answer.content).hexdigest() == state["pdf_sha256"], "the PDF is not the one noted")
+        text = pypdfium2.PdfDocument(answer.content)[0].get_textpage().get_text_range()
+        shown = (state["invoice_number"], "GSTIN 29AABCU9603R1ZJ", "IGST @ 18 %", "₹3,538.82")
+        missing = [words for words in shown if words not in text]
+        self._expect(not missing, f"the PDF does not show {', '.join(missing)}")
+        return f"{len(answer.content):,} bytes, {', '.join(shown)}"
+
+    async def mail(self) -> str:
+        """Find it in the customer's mail."""
+        found = await self._until(self._mails, "the mail has come")
+        (mail,) = found
+        return f"“{mail['subject']}” to {mail['to'][0]} with {mail['attachments'][0]['filename']}"
+
     async def repeat(self) -> str:
         """Let PhonePe send the same webhook ten times at once."""
         before = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
@@ -136,13 +167,27 @@ class Demo:
         await asyncio.sleep(1)  # nothing is to happen, and nothing announces that
         after = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
         self._expect(before == after, "the repeated webhook changed something")
-        return "ten times 200, still one activation"
+        mails = await self._mails()
+        self._expect(len(mails) == 1, f"there are {len(mails)} mails")
+        return "ten times 200, still one activation, one invoice, one mail"
 
     # --- their tools
 
     async def _completed(self) -> dict[str, Any] | None:
         state = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
         return state if state["status"] == "completed" and state["plan"] == "growth" else None
+
+    async def _drawn(self) -> dict[str, Any] | None:
+        state = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
+        return state if state["pdf_object"] else None
+
+    async def _mails(self) -> list[dict[str, Any]]:
+        state = await asyncio.to_thread(payment_state, self.cloud.admin_database_url(), self.order)
+        async with httpx.AsyncClient(base_url=os.environ["RESEND_BASE_URL"]) as client:
+            mails: list[dict[str, Any]] = (await client.get("/api/mails", params={"to": state["email"]})).json()[
+                "mails"
+            ]
+        return mails if state["mailed_at"] else []
 
     def _heard_all(self, types: set[str]) -> Callable[[], Awaitable[bool]]:
         async def heard() -> bool:

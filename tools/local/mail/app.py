@@ -33,7 +33,7 @@ class Mailbox:
     """What the stand-in remembers.
 
     Attributes:
-        key: the only API key.
+        key: the API key; followed by a dot and a name it is the key of an account of its own, as each test has.
         mails: taken, oldest first.
         faults: the next answers: statuses, ``hang`` or ``lost``.
     """
@@ -61,10 +61,11 @@ class Mailbox:
 
     def _take(self, request: Request, body: bytes) -> str:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(token.encode(), self.key.encode()):
+        if not hmac.compare_digest(token.partition(".")[0].encode(), self.key.encode()):
             raise Refused(401, "missing_api_key" if not token else "invalid_api_key", "API key is invalid")
         key = request.headers.get("idempotency-key")
         check_key(key)
+        account = f"{token} {key}"
         try:
             mail = json.loads(body)
         except ValueError:
@@ -72,7 +73,7 @@ class Mailbox:
         if not isinstance(mail, dict):
             raise Refused(422, "validation_error", "The body must be an object.")
         check_mail(mail)
-        remembered = self._keys.get(key) if key else None
+        remembered = self._keys.get(account) if key else None
         canonical = json.dumps(mail, sort_keys=True)
         if remembered and time.monotonic() - remembered[0] < REMEMBERED_SECONDS:
             if remembered[1] != canonical:
@@ -81,7 +82,7 @@ class Mailbox:
             return remembered[2]
         identity = ids.new_id()
         if key:
-            self._keys[key] = (time.monotonic(), canonical, identity)
+            self._keys[account] = (time.monotonic(), canonical, identity)
         to = mail["to"] if isinstance(mail["to"], list) else [mail["to"]]
         self.mails.append({**mail, "to": to, "id": identity, "created_at": clock.now().isoformat(), "key": key or ""})
         return identity
@@ -126,7 +127,7 @@ class Mailbox:
 
 
 def application(key: str) -> Starlette:
-    """The stand-in; ``key`` is the only API key that it accepts."""
+    """The stand-in; see `Mailbox` for the API keys that it accepts."""
     mailbox = Mailbox(key)
     return Starlette(
         routes=[
