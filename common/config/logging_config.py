@@ -98,11 +98,7 @@ class TextFormatter(logging.Formatter):
 def redact(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields with the values of everything that is called like a secret replaced."""
     return {
-        key: REDACTED
-        if _is_secret(key)
-        else redact(value)
-        if isinstance(value, dict)
-        else value
+        key: REDACTED if _is_secret(key) else redact(value) if isinstance(value, dict) else value
         for key, value in fields.items()
     }
 
