@@ -177,8 +177,8 @@ class CloudStorage:
             Unavailable: IAM does not answer in time.
         """
         check_path(path)
-        life = expiration if isinstance(expiration, timedelta) else timedelta(seconds=expiration)
-        if not timedelta(seconds=1) <= life <= MAX_URL_LIFE:
+        seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
+        if not 1 <= seconds <= MAX_URL_LIFE.total_seconds():
             raise InvalidInput("a signed URL is good for one second to seven days")
         if method not in get_args(Method):
             raise InvalidInput(f"a signed URL is for {', '.join(get_args(Method))}")
@@ -186,7 +186,7 @@ class CloudStorage:
         def sign(client: Client, _limits: Mapping[str, Any]) -> str:
             blob, signing = client.bucket(name).blob(path), self._signer()
             url: str = blob.generate_signed_url(
-                version="v4", expiration=int(life.total_seconds()), method=method, credentials=signing
+                version="v4", expiration=int(seconds), method=method, credentials=signing
             )
             return url
 

@@ -27,7 +27,7 @@ from tools.local.processes import CloudError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPONENTS = ["identity", "phonepe", "postgres", "pubsub", "storage", "valkey"]
+COMPONENTS = ["identity", "mail", "phonepe", "postgres", "pubsub", "storage", "tasks", "valkey"]
 
 
 @pytest.fixture(scope="module")

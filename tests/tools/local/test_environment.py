@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.local.environment import Secrets, environment, load_secrets
 
-PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5, "storage": 6}
+PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5, "storage": 6, "tasks": 7, "mail": 8}
 
 
 def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
@@ -22,6 +22,7 @@ def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
         "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:6",
         "GOOGLE_APPLICATION_CREDENTIALS": "/cloud/storage-key.json",
+        "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:7",
         "UPSTASH_REDIS_URL": "redis://127.0.0.1:2/0",
         "UPSTASH_REDIS_TOKEN": secret.redis_token,
         "DATABASE_URL": f"postgresql://raptorflow_functions:{secret.database_password}@127.0.0.1:3/raptorflow",
@@ -36,6 +37,15 @@ def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
         "PHONEPE_SIGNATURE_HEADER": "x-phonepe-checksum-signature",
         "PHONEPE_KEY_ID_HEADER": "x-phonepe-checksum-key-id",
         "PHONEPE_AUTHORIZATION_HEADER": "authorization",
+        "RESEND_API_KEY": secret.resend_api_key,
+        "RESEND_BASE_URL": "http://127.0.0.1:8",
+        "SENDER_EMAIL_ADDRESS": "RaptorFlow <billing@raptorflow.example>",
+        "SELLER_LEGAL_NAME": "RaptorFlow Labs Private Limited",
+        "SELLER_ADDRESS": "4th Floor, 12 Residency Road | Bengaluru 560025",
+        "SELLER_GSTIN": "29AABCU9603R1ZJ",
+        "SELLER_LUT": "",
+        "INVOICE_SAC": "998315",
+        "GST_RATE_BASIS_POINTS": "1800",
     }
 
 

@@ -34,7 +34,7 @@ METHODS = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"]
 _B = r"/storage/v1/b/(?P<bucket>[^/]+)"
 _O = rf"{_B}/o/(?P<object>[^/]+)"
 _TO = r"/b/(?P<to_bucket>[^/]+)/o/(?P<to_object>[^/]+)"
-_JSON_API = re.compile(r"/(?:(?:resumable/)?upload/|download/|batch/)?storage/v1(?:/|$)|/batch")
+_JSON_API = re.compile(r"/(?:(?:resumable/)?upload/|download/|batch/)?storage/v1(?:/|$)")
 _XML_API = re.compile(r"/(?P<bucket>[^/]+)/(?P<object>.+)")
 
 

@@ -6,7 +6,6 @@ Source: https://cloud.google.com/storage/docs/authentication/canonical-requests 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -40,7 +39,7 @@ def verify(
         method: of the request.
         path: as it came, percent-encoded.
         query: as it came.
-        headers: with lower-case names.
+        headers: with lower-case names, the values of one name joined with commas.
         now: the moment.
 
     Raises:
@@ -69,7 +68,7 @@ def verify(
         ]
     )
     text = "\n".join([ALGORITHM, given["Date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    if not _is_signed(account, text, given["Signature"]) or not hmac.compare_digest(email, account.email):
+    if not _is_signed(account, text, given["Signature"]) or email != account.email:
         raise Refused(
             HTTPStatus.FORBIDDEN,
             "SignatureDoesNotMatch",

@@ -18,6 +18,8 @@ from tools.local.storage.errors import Refused
 from tools.local.storage.names import Conditions, check_object_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tools.local.storage.account import Account
     from tools.local.storage.calls import Call
 
@@ -40,19 +42,28 @@ async def serve(call: Call, account: Account) -> Response:
     request = call.request
     path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
-    rest = signing.verify(account, request.method, path, query, request.headers, clock.now())
+    headers = _joined(request.headers.items())
+    rest = signing.verify(account, request.method, path, query, headers, clock.now())
     match request.method:
         case "GET" | "HEAD":
-            return _get(call, rest)
+            return _get(call, rest, headers)
         case "PUT":
-            return await _put(call)
+            return await _put(call, headers)
     raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "GET, HEAD and PUT", {"Allow": "GET, HEAD, PUT"})
 
 
-def _get(call: Call, query: dict[str, str]) -> Response:
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What is signed is what is used: a header that is sent twice counts with both values."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _get(call: Call, query: dict[str, str], headers: dict[str, str]) -> Response:
     bucket = call.bucket
     item = call.store.find(bucket, call.names["object"], query.get("generation"))
-    Conditions.of_headers(call.request.headers).check(item, reading=True)
+    Conditions.of_headers(headers).check(item, reading=True)
     overrides = {
         name: query[parameter]
         for parameter, name in (
@@ -64,8 +75,8 @@ def _get(call: Call, query: dict[str, str]) -> Response:
     return media(call.request, bucket, item, overrides)
 
 
-async def _put(call: Call) -> Response:
-    headers, bucket = call.request.headers, call.bucket
+async def _put(call: Call, headers: dict[str, str]) -> Response:
+    bucket = call.bucket
     check_object_name(call.names["object"])
     body = {field: headers[header] for header, field in _FIELDS.items() if header in headers}
     metadata = {name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)}

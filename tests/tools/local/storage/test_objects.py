@@ -122,30 +122,6 @@ def test_holds_are_not_implemented(bucket: Any) -> None:
         blob.patch()
 
 
-def test_listing_by_prefix_delimiter_and_page(client: Any, bucket: Any) -> None:
-    for name in ("a/1", "a/2", "a/b/3", "a/b/4", "a/c/5", "b", "c/6"):
-        bucket.blob(name).upload_from_string("")
-
-    def listed(**options: Any) -> tuple[list[str], list[str]]:
-        iterator = client.list_blobs(bucket, **options)
-        names = [blob.name for blob in iterator]
-        return names, sorted(iterator.prefixes)
-
-    for size in (1, 2, 3, 100):
-        assert listed(delimiter="/", page_size=size) == (["b"], ["a/", "c/"])
-        assert listed(prefix="a/", delimiter="/", page_size=size) == (["a/1", "a/2"], ["a/b/", "a/c/"])
-        assert listed(prefix="a/b", page_size=size) == (["a/b/3", "a/b/4"], [])
-        assert listed(start_offset="a/c", end_offset="c", page_size=size) == (["a/c/5", "b"], [])
-    assert listed(max_results=2) == (["a/1", "a/2"], [])
-    with pytest.raises(exceptions.MethodNotImplemented):
-        listed(match_glob="*.txt")
-
-
-@pytest.mark.parametrize("query", ["maxResults=0", "maxResults=x", "pageToken=%21", "pageToken=%2F%2F%2F%2F"])
-def test_a_page_that_cannot_be_is_refused(http: httpx.Client, bucket: Any, query: str) -> None:
-    assert http.get(f"/storage/v1/b/papers/o?{query}").status_code == 400
-
-
 def test_copy_rename_and_rewrite(client: Any, bucket: Any) -> None:
     other = client.create_bucket("copies")
     source = bucket.blob("a")
@@ -188,44 +164,6 @@ def test_compose(bucket: Any) -> None:
         whole.compose([bucket.blob("nothing")])
     with pytest.raises(exceptions.BadRequest):
         whole.compose([bucket.blob("1")] * 33)
-
-
-def test_preconditions_of_writes(bucket: Any) -> None:
-    first = bucket.blob("a")
-    first.upload_from_string("one", if_generation_match=0)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("a").upload_from_string("two", if_generation_match=0)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("a").upload_from_string("two", if_generation_match=first.generation + 1)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("a").upload_from_string("two", if_generation_not_match=first.generation)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("a").upload_from_string("two", if_metageneration_match=2)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("absent").upload_from_string("two", if_metageneration_match=1)
-    with pytest.raises(exceptions.PreconditionFailed):
-        bucket.blob("a").delete(if_generation_match=first.generation + 1)
-    first.metadata = {"a": "b"}
-    with pytest.raises(exceptions.PreconditionFailed):
-        first.patch(if_metageneration_match=2)
-    assert contents(bucket) == {"a": b"one"}
-    second = bucket.blob("a")
-    second.upload_from_string("two", if_generation_match=first.generation)
-    second.delete(if_generation_match=second.generation)
-    assert contents(bucket) == {}
-
-
-def test_preconditions_of_reads(http: httpx.Client, bucket: Any) -> None:
-    blob = bucket.blob("a")
-    blob.upload_from_string("one")
-    with pytest.raises(exceptions.PreconditionFailed):
-        blob.download_as_bytes(if_generation_match=1)
-    with pytest.raises(exceptions.PreconditionFailed):
-        blob.reload(if_metageneration_match=2)
-    for condition in (f"ifGenerationNotMatch={blob.generation}", "ifMetagenerationNotMatch=1"):
-        answer = http.get(f"/storage/v1/b/papers/o/a?{condition}")
-        assert (answer.status_code, answer.content) == (304, b"")
-    assert http.get("/storage/v1/b/papers/o/a?ifGenerationMatch=x").status_code == 400
 
 
 def test_what_is_missing_is_not_found(client: Any, bucket: Any) -> None:

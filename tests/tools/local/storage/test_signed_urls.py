@@ -189,6 +189,12 @@ def test_the_key_is_private_stays_and_leads_to_nobody(tmp_path: Path) -> None:
         credentials_of(tmp_path).refresh(Request())
 
 
+def test_a_signed_header_may_not_come_twice(http: httpx.Client, bucket: Any, sign: Sign) -> None:
+    url = sign("up", method="PUT", headers={"x-goog-meta-ws": "1"})
+    twice = [("x-goog-meta-ws", "1"), ("x-goog-meta-ws", "2")]
+    assert code(http.put(url, content=b"x", headers=twice)) == (403, "SignatureDoesNotMatch")
+
+
 async def test_other_clients_do_not_use_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load_account(tmp_path)
     path = storage_key_file(tmp_path)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from google.api_core import exceptions
+
+from tools.local.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,3 +161,15 @@ def test_an_upload_of_another_kind_is_refused(http: httpx.Client, bucket: Any) -
     assert http.post("/upload/storage/v1/b/papers/o?uploadType=multipart", content=b"x").status_code == 400
     with pytest.raises(exceptions.MethodNotImplemented):
         bucket.blob("a").upload_from_string("a", predefined_acl="publicRead")
+
+
+def test_a_client_that_goes_away_leaves_nothing(url: str, bucket: Any, tmp_path: Path) -> None:
+    address = urlsplit(url)
+    with socket.create_connection((str(address.hostname), address.port or 0)) as connection:
+        connection.sendall(
+            b"POST /upload/storage/v1/b/papers/o?uploadType=media&name=a HTTP/1.1\r\n"
+            b"Host: h\r\nContent-Length: 1000\r\n\r\nhalf of it"
+        )
+        assert wait_until(lambda: any((tmp_path / "storage/uploads").iterdir()), 5)
+    assert wait_until(lambda: not any((tmp_path / "storage/uploads").iterdir()), 5)
+    assert not bucket.blob("a").exists()
