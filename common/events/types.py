@@ -106,11 +106,46 @@ class PaymentFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaymentRefunded(Event):
+    """Money went back: one refund of a payment is completed, in part or the last of all."""
+
+    TYPE: ClassVar[str] = "raptorflow.payment.refunded.v1"
+    TOPIC: ClassVar[str] = "payment-refunded"
+
+    payment_id: str
+    refund_id: str
+    user_id: str
+    amount_paise: int
+
+    @property
+    def subject(self) -> str:
+        """The payment."""
+        return self.payment_id
+
+
+@dataclass(frozen=True, kw_only=True)
 class SubscriptionActivated(Event):
     """A subscription was started, renewed or changed to another plan."""
 
     TYPE: ClassVar[str] = "raptorflow.subscription.activated.v1"
     TOPIC: ClassVar[str] = "subscription-activated"
+
+    subscription_id: str
+    user_id: str
+    plan: str
+
+    @property
+    def subject(self) -> str:
+        """The subscription."""
+        return self.subscription_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionCancelled(Event):
+    """A subscription ended: its user is on the free plan now."""
+
+    TYPE: ClassVar[str] = "raptorflow.subscription.cancelled.v1"
+    TOPIC: ClassVar[str] = "subscription-cancelled"
 
     subscription_id: str
     user_id: str

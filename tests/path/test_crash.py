@@ -7,75 +7,23 @@ once.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from common.functions.testing import HttpEvent, invoke
+from common.functions.testing import HttpEvent, invoke, task_event
 from functions.events.on_phonepe_event.main import main as handler
+from functions.jobs.generate_invoice.main import main as generate_invoice
 from functions.webhooks.phonepe.main import main as webhook
+from tests.billing.test_documents import Payment
 from tests.functions.events.test_on_phonepe_event import body, push
+from tests.functions.jobs.test_generate_invoice import mails
 from tests.functions.webhooks.test_phonepe import BODY, signed
+from tests.path.dying import handled
+from tools.sample_data import Billing
 
 if TYPE_CHECKING:
     import pytest
 
     from tests.stack import Stack
-
-CHILD = """
-import asyncio, os, signal, sys
-import httpx, psycopg, redis.asyncio
-from google.pubsub_v1 import PublisherAsyncClient
-from common.functions.testing import HttpEvent, invoke
-
-left = int(sys.argv[2])
-
-def step():
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-
-def deadly(owner, name):
-    original = getattr(owner, name)
-    async def wrapped(*args, **kwargs):
-        step()
-        result = await original(*args, **kwargs)
-        step()
-        return result
-    setattr(owner, name, wrapped)
-
-deadly(httpx.AsyncClient, "request")
-deadly(psycopg.AsyncConnection, "execute")
-deadly(psycopg.AsyncConnection, "commit")
-deadly(PublisherAsyncClient, "publish")
-deadly(redis.asyncio.Redis, "execute_command")
-main = __import__(sys.argv[1], fromlist=["main"]).main
-event = HttpEvent(body=sys.stdin.buffer.read(), headers=dict(pair.split("=", 1) for pair in sys.argv[3:]))
-result = asyncio.run(invoke(main, event))
-print("survived", result.status, left)
-"""
-
-
-async def handled(module: str, event: HttpEvent, steps: int) -> bool:
-    """Let a child handle ``event`` and die at step ``steps``; True if it had fewer."""
-    headers = dict(event.headers)
-    child = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-W", "ignore", "-c", CHILD, module, str(steps), *(f"{k}={v}" for k, v in headers.items())],
-        input=event.body,
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONPATH": "."},
-    )
-    survived = child.returncode == 0
-    assert survived or child.returncode == -signal.SIGKILL, child.stderr.decode()
-    assert not survived or b" 0\n" in child.stdout  # it survived because no step was left, and for no other reason
-    return survived
 
 
 async def test_killed_at_any_step_the_payment_takes_effect_once(stack: Stack) -> None:
@@ -108,3 +56,22 @@ async def test_killed_at_any_step_the_webhook_loses_nothing(stack: Stack, monkey
         }
         deaths += 1
     assert deaths == 2  # before the publish, and between it and the answer
+
+
+async def test_killed_at_any_step_the_invoice_and_its_mail_are_there_once(stack: Stack) -> None:
+    await stack.make_buckets()
+    deaths, survived = 0, False
+    while not survived:
+        paid = Payment(stack, Billing())
+        arguments = {"workspace_id": paid.workspace_id, "period": "2026-11", "payment_id": paid.id}
+        event = task_event("generate_invoice", scope=paid.id, period="2026-11", arguments=arguments)
+        survived = await handled("functions.jobs.generate_invoice.main", event, deaths)
+        stack.rows("update job_runs set lease_until = clock_timestamp() where status = 'running'")  # as waiting would
+        for _ in range(2):
+            assert (await invoke(generate_invoice, event)).status == 200
+        (row,) = stack.rows("select seq, pdf_sha256, mailed_at from invoices where payment_id = %s", paid.id)
+        assert row["seq"] == deaths + 1, f"killed at step {deaths}"  # no number was lost
+        assert (row["pdf_sha256"] is None, row["mailed_at"] is None) == (False, False), f"killed at step {deaths}"
+        assert len(await mails(stack, paid)) == 1, f"killed at step {deaths}"
+        deaths += not survived
+    assert deaths >= 40

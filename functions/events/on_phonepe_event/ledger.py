@@ -2,7 +2,8 @@
 
 The row is written in the effect's own transaction, so the key is never burnt before the effect, nor the effect
 repeated after it. Two findings are not final, ``unknown_order`` and ``amount_mismatch``: where the sender only presents
-a constant header, anybody who has seen it could otherwise burn a real payment's key with an invented body.
+a constant header, anybody who has seen it could otherwise burn a real payment's key with an invented body. ``parked``
+is final for the delivery and not for the effect: a refund that came before its payment, see ``refunds``.
 """
 
 from __future__ import annotations
@@ -67,4 +68,24 @@ async def annotate(delivery: Delivery, status: Status, workspace_id: str) -> Non
     await execute(
         "update webhook_events set status = %s, workspace_id = %s where source = %s and dedupe_key = %s",
         (status, workspace_id, SOURCE, delivery.id),
+    )
+
+
+async def unpark(merchant_refund_id: str, status: Status, workspace_id: str) -> None:
+    """Note what became of what was parked about a refund; a body without a name has a key that does not tell its id."""
+    await execute(
+        """
+        update webhook_events
+        set status = %(status)s, applied_at = case when %(status)s = 'applied' then %(now)s::timestamptz end
+        where source = %(source)s and workspace_id = %(workspace)s and status = 'parked'
+          and (split_part(dedupe_key, '/', 3) = %(refund)s or position(%(quoted)s::bytea in payload) > 0)
+        """,
+        {
+            "status": status,
+            "now": clock.now(),
+            "source": SOURCE,
+            "workspace": workspace_id,
+            "refund": merchant_refund_id,
+            "quoted": f'"{merchant_refund_id}"'.encode(),
+        },
     )

@@ -1,73 +1,51 @@
-"""What a settled order does to our rows: payment, subscription, user, each in the one transaction of its event.
-
-Plan and period come from our own payment row, never from the wire. Locks are taken in one order everywhere: the
-event's row, the user, the payment; so two payments of one user wait for each other instead of deadlocking.
-"""
+"""What a settled order does to our rows: payment, subscription, user, each in the one transaction of its event."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common import clock
-from common.clock import BILLING_TZ
-from common.database import execute, fetch_one, transaction
+from common.database import execute, transaction
 from common.events import emit_event
 from common.events.types import PaymentCompleted, PaymentFailed, SubscriptionActivated
+from common.functions import Retry
 
-from . import ledger
+from . import ledger, refunds, rows, subscriptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from common.functions import Delivery
 
     from .orders import OrderStatus
-
-OPEN = frozenset({"pending", "processing", "failed"})
-"""What may still complete; a failed attempt may be followed by one that works."""
-CYCLES = {"monthly": "1 month", "annual": "1 year"}
+    from .refund_status import RefundStatus
+    from .refunds import Finding
 
 
-@dataclass(frozen=True)
-class Payment:
-    """Our row of a payment."""
-
-    id: str
-    workspace_id: str
-    user_id: str
-    status: str
-    total_amount_paise: int
-    plan: str
-    billing_cycle: str
-
-
-async def find(merchant_order_id: str) -> Payment | None:
-    """The payment that we gave this order id to."""
-    row = await fetch_one(
-        """
-        select id, workspace_id, user_id, status, total_amount_paise,
-               metadata ->> 'plan' as plan, metadata ->> 'billing_cycle' as billing_cycle
-        from payments where phonepe_merchant_transaction_id = %s
-        """,
-        (merchant_order_id,),
-    )
-    return _payment(row) if row else None
-
-
-async def complete(delivery: Delivery, merchant_order_id: str, order: OrderStatus) -> None:
+async def complete(
+    delivery: Delivery, merchant_order_id: str, order: OrderStatus, waiting: Mapping[str, RefundStatus | None]
+) -> list[Finding]:
     """Complete the payment and activate or renew what it bought; nothing where that was done before.
 
+    Refunds that were told before the payment (``waiting``: what PhonePe says of each now, None for one that cannot be
+    applied) take their effect in the same transaction, so that a payment refunded in full is never seen active.
+
     Raises:
+        Retry: another refund arrived meanwhile; the next delivery finds it.
         Unavailable: the database cannot do it now, or what was committed could not be published.
     """
     async with transaction():
-        payment = await _claim(delivery, merchant_order_id)
-        if payment is None:
-            return
-        if payment.status not in OPEN:  # the same money told by another event, ``pg.order.completed`` say
+        if not await ledger.claim(delivery, "applied"):
+            return []
+        payment = await rows.lock(merchant_order_id)
+        if payment.status not in rows.OPEN:  # the same money told by another event, ``pg.order.completed`` say
             await ledger.annotate(delivery, "duplicate", payment.workspace_id)
-            return
-        subscription_id, starts, ends = await _subscribe(payment)
+            return []
+        await ledger.annotate(delivery, "applied", payment.workspace_id)
+        if not waiting.keys() >= set(await refunds.waiting(payment)):
+            raise Retry("a refund of this payment arrived meanwhile", after=1)
+        bought = await subscriptions.activate(payment)
         await execute(
             """
             update payments
@@ -79,9 +57,9 @@ async def complete(delivery: Delivery, merchant_order_id: str, order: OrderStatu
             """,
             {
                 "now": clock.now(),
-                "subscription": subscription_id,
-                "starts": starts,
-                "ends": ends,
+                "subscription": bought.subscription_id,
+                "starts": bought.starts,
+                "ends": bought.ends,
                 "transaction": order.transaction_id or None,
                 "method": order.method or None,
                 "instrument": json.dumps(dict(order.instrument)),
@@ -98,22 +76,24 @@ async def complete(delivery: Delivery, merchant_order_id: str, order: OrderStatu
             ),
             SubscriptionActivated(
                 workspace_id=payment.workspace_id,
-                subscription_id=subscription_id,
+                subscription_id=bought.subscription_id,
                 user_id=payment.user_id,
                 plan=payment.plan,
             ),
         )
+        return [await refunds.apply_parked(merchant_order_id, refund) for refund in waiting.values() if refund]
 
 
 async def fail(delivery: Delivery, merchant_order_id: str, order: OrderStatus) -> None:
     """Mark an open payment failed; a renewal's subscription becomes past due. A completed payment stays completed."""
     async with transaction():
-        payment = await _claim(delivery, merchant_order_id)
-        if payment is None:
+        if not await ledger.claim(delivery, "applied"):
             return
+        payment = await rows.lock(merchant_order_id)
         if payment.status not in {"pending", "processing"}:
             await ledger.annotate(delivery, "ignored", payment.workspace_id)
             return
+        await ledger.annotate(delivery, "applied", payment.workspace_id)
         await execute(
             "update payments set status = 'failed', failure_code = %s where id = %s and workspace_id = %s",
             (order.failure_code or None, payment.id, payment.workspace_id),
@@ -130,96 +110,3 @@ async def fail(delivery: Delivery, merchant_order_id: str, order: OrderStatus) -
                 failure_code=order.failure_code,
             )
         )
-
-
-async def _claim(delivery: Delivery, merchant_order_id: str) -> Payment | None:
-    """Take the event, then lock the user and the payment; None where another delivery of the event came first."""
-    if not await ledger.claim(delivery, "applied"):
-        return None
-    await execute(
-        """
-        select 1 from users
-        where id = (select user_id from payments where phonepe_merchant_transaction_id = %s)
-        for update
-        """,
-        (merchant_order_id,),
-    )
-    row = await fetch_one(
-        """
-        select id, workspace_id, user_id, status, total_amount_paise,
-               metadata ->> 'plan' as plan, metadata ->> 'billing_cycle' as billing_cycle
-        from payments where phonepe_merchant_transaction_id = %s
-        for update
-        """,
-        (merchant_order_id,),
-    )
-    if row is None:
-        raise LookupError("the payment vanished while its order was being confirmed")
-    payment = _payment(row)
-    await ledger.annotate(delivery, "applied", payment.workspace_id)
-    return payment
-
-
-async def _subscribe(payment: Payment) -> tuple[str, Any, Any]:
-    """Activate, renew or change the user's subscription; its id and the period that this payment bought.
-
-    The same plan runs on from the end of what is already paid, so that paying early loses no day; another plan starts
-    now. A period is a calendar month or year in the billing time zone, clipped to the month's last day by Postgres'
-    own arithmetic: 31 January + 1 month = 28 February.
-    """
-    row = await fetch_one(
-        """
-        with paid as (
-            select case when plan = %(plan)s and current_period_end > %(now)s then current_period_end end as until
-            from subscriptions where user_id = %(user)s
-        ), period as (
-            select coalesce((select until from paid), %(now)s) as starts
-        ), bought as (
-            select starts, ((starts at time zone %(zone)s) + %(length)s::interval) at time zone %(zone)s as ends
-            from period
-        ), activated as (
-            insert into subscriptions as s
-                (user_id, plan, status, price_paise, billing_cycle, current_period_start, current_period_end)
-            select %(user)s, p.plan, 'active',
-                   case %(cycle)s when 'annual' then p.annual_price_paise else p.monthly_price_paise end,
-                   %(cycle)s, b.starts, b.ends
-            from plans p, bought b where p.plan = %(plan)s
-            on conflict (user_id) do update
-            set plan = excluded.plan, status = 'active', price_paise = excluded.price_paise,
-                billing_cycle = excluded.billing_cycle, current_period_end = excluded.current_period_end,
-                current_period_start = case when excluded.current_period_start > %(now)s
-                                            then s.current_period_start else excluded.current_period_start end,
-                cancelled_at = null, trial_end = null
-            returning id
-        ), upgraded as (
-            update users u
-            set subscription_tier = p.plan, budget_limit_monthly_micro_usd = p.ai_budget_micro_usd
-            from plans p where p.plan = %(plan)s and u.id = %(user)s
-            returning u.id
-        )
-        select activated.id, bought.starts, bought.ends from activated, bought, upgraded
-        """,
-        {
-            "plan": payment.plan,
-            "cycle": payment.billing_cycle,
-            "length": CYCLES[payment.billing_cycle],
-            "user": payment.user_id,
-            "now": clock.now(),
-            "zone": BILLING_TZ,
-        },
-    )
-    if row is None:
-        raise LookupError("the plan or the user of a payment does not exist")
-    return str(row["id"]), row["starts"], row["ends"]
-
-
-def _payment(row: dict[str, Any]) -> Payment:
-    return Payment(
-        id=str(row["id"]),
-        workspace_id=str(row["workspace_id"]),
-        user_id=str(row["user_id"]),
-        status=row["status"],
-        total_amount_paise=row["total_amount_paise"],
-        plan=row["plan"],
-        billing_cycle=row["billing_cycle"],
-    )

@@ -307,7 +307,6 @@ async def test_an_order_that_is_not_ours_is_recorded_and_alerted(
         ("checkout.transaction.attempt.failed", "ignored"),
         ("subscription.paused", "ignored"),
         ("something.new", "ignored"),
-        ("pg.refund.completed", "parked"),
     ],
 )
 async def test_other_events_are_recorded_and_change_nothing(stack: Stack, event: str, status: str) -> None:

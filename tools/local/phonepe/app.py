@@ -14,7 +14,9 @@ from starlette.routing import Mount, Route
 
 from tools.local.phonepe import control
 from tools.local.phonepe.checks import Refused, Tokens, bad_request, check_payment, unknown_order
-from tools.local.phonepe.orders import EXPIRES_AFTER_SECONDS, Order, now_ms
+from tools.local.phonepe.orders import EXPIRES_AFTER_SECONDS, FailMode, Order, now_ms
+from tools.local.phonepe.payload import json_object
+from tools.local.phonepe.refunds import Refund, check_refund, unknown_refund
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,12 +37,14 @@ class PhonePe:
         secrets: its merchant, client and webhook secrets.
         tokens: those it issued.
         orders: by the merchant's order id.
+        refunds: by the merchant's refund id.
         requests: what the API was asked, newest last.
     """
 
     secrets: Secrets
     tokens: Tokens
     orders: dict[str, Order] = field(default_factory=dict)
+    refunds: dict[str, Refund] = field(default_factory=dict)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_REQUESTS))
 
     async def token(self, request: Request) -> Response:
@@ -53,7 +57,7 @@ class PhonePe:
     async def pay(self, request: Request) -> Response:
         """``POST /checkout/v2/pay``."""
         self.tokens.check(request.headers.get("authorization", ""))
-        asked = await control.json_object(request)
+        asked = await json_object(request)
         check_payment(asked)
         order_id = asked["merchantOrderId"]
         if order_id in self.orders:
@@ -85,16 +89,26 @@ class PhonePe:
             details=request.query_params.get("details") == "true",
             error_context=request.query_params.get("errorContext") == "true",
         )
-        match order.fail:
-            case "error":
-                raise Refused(500, "INTERNAL_SERVER_ERROR", "There is an error trying to process your transaction")
-            case "hang":
-                await asyncio.sleep(HANG_SECONDS)
-            case "malformed":
-                return Response('{"state": "COMPLE', media_type="application/json")
-            case "lie":
-                truth |= {"merchantId": "SOMEBODYELSE", "merchantOrderId": "SOMETHING-ELSE", "state": "COMPLETED"}
-        return JSONResponse(truth)
+        lie = {"merchantId": "SOMEBODYELSE", "merchantOrderId": "SOMETHING-ELSE", "state": "COMPLETED"}
+        return await _answer(truth, order.fail, lie)
+
+    async def refund(self, request: Request) -> Response:
+        """``POST /payments/v2/refund``."""
+        self.tokens.check(request.headers.get("authorization", ""))
+        asked = await json_object(request)
+        refund = check_refund(asked, self.orders, self.refunds, self.secrets.phonepe_merchant_id)
+        self.refunds[refund.merchant_refund_id] = refund
+        return JSONResponse({"refundId": refund.refund_id, "amount": refund.amount, "state": refund.state})
+
+    async def refund_status(self, request: Request) -> Response:
+        """``GET /payments/v2/refund/{merchantRefundId}/status``."""
+        self.tokens.check(request.headers.get("authorization", ""))
+        refund = self.refunds.get(request.path_params["merchant_refund_id"])
+        if refund is None:
+            raise unknown_refund()
+        lie = {"merchantId": "SOMEBODYELSE", "merchantRefundId": "SOMETHING-ELSE", "state": "COMPLETED"}
+        named = {"merchantId": refund.merchant_id} if refund.merchant_id != self.secrets.phonepe_merchant_id else {}
+        return await _answer(refund.status() | named, refund.fail, lie)
 
     def recorder(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """``endpoint``, remembering what it was asked and answered; no bodies, headers or secrets."""
@@ -125,10 +139,30 @@ def application(secrets: Secrets) -> Starlette:
             Route("/v1/oauth/token", phonepe.recorder(phonepe.token), methods=["POST"]),
             Route("/checkout/v2/pay", phonepe.recorder(phonepe.pay), methods=["POST"]),
             Route("/checkout/v2/order/{merchant_order_id}/status", phonepe.recorder(phonepe.status), methods=["GET"]),
+            Route("/payments/v2/refund", phonepe.recorder(phonepe.refund), methods=["POST"]),
+            Route(
+                "/payments/v2/refund/{merchant_refund_id}/status",
+                phonepe.recorder(phonepe.refund_status),
+                methods=["GET"],
+            ),
             Mount("/_local", routes=control.Control(phonepe).routes()),
         ],
         exception_handlers={Refused: _refused, HTTPException: _no_such_api},
     )
+
+
+async def _answer(truth: dict[str, Any], fail: FailMode | None, lie: dict[str, Any]) -> Response:
+    """What a status API answers: the truth, unless it is told to misbehave."""
+    match fail:
+        case "error":
+            raise Refused(500, "INTERNAL_SERVER_ERROR", "There is an error trying to process your transaction")
+        case "hang":
+            await asyncio.sleep(HANG_SECONDS)
+        case "malformed":
+            return Response('{"state": "COMPLE', media_type="application/json")
+        case "lie":
+            truth |= lie
+    return JSONResponse(truth)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

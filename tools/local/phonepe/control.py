@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tools.local.environment import WebhookMode
-from tools.local.phonepe.checks import Refused, bad_request, unknown_order
+from tools.local.phonepe.checks import bad_request, unknown_order
+from tools.local.phonepe.delivery import post_webhook
 from tools.local.phonepe.orders import FAIL_MODES, Order
-from tools.local.phonepe.webhooks import HeaderNames, build_order_event, sign_headers
+from tools.local.phonepe.payload import json_object
+from tools.local.phonepe.refund_control import RefundControl
+from tools.local.phonepe.webhooks import build_order_event
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from tools.local.phonepe.app import PhonePe
 
-WEBHOOK_SECONDS = 25.0
 _FIELDS = {"state": "state", "amount": "amount", "merchantId": "merchant_id", "metaInfo": "meta_info", "fail": "fail"}
-
-
-async def json_object(request: Request) -> dict[str, Any]:
-    """The body.
-
-    Raises:
-        Refused: 400, it is not a JSON object.
-    """
-    try:
-        body = await request.json()
-    except (JSONDecodeError, UnicodeDecodeError):
-        body = None
-    if not isinstance(body, dict):
-        raise bad_request("the body must be a JSON object")
-    return body
 
 
 class Control:
@@ -53,6 +37,7 @@ class Control:
             Route("/orders/{merchant_order_id}/webhook", self.webhook, methods=["POST"]),
             Route("/requests", self.requests, methods=["GET"]),
             Route("/tokens", self.expire_tokens, methods=["DELETE"]),
+            *RefundControl(self._phonepe).routes(),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -84,22 +69,8 @@ class Control:
     async def webhook(self, request: Request) -> Response:
         """``POST /orders/{id}/webhook``: url, mode, event, override, headers (names of the signature's)."""
         order, asked = self._find(request), await json_object(request)
-        mode, url = asked.get("mode", "hmac"), asked.get("url")
-        if mode not in get_args(WebhookMode) or not isinstance(url, str):
-            raise bad_request("url, and mode: hmac or basic")
-        try:
-            names = HeaderNames(**asked.get("headers", {}))
-        except TypeError as error:
-            raise bad_request("headers: signature, key_id, authorization") from error
-        secrets = self._phonepe.secrets
         body = build_order_event(order, event=asked.get("event"), override=asked.get("override"))
-        signed = sign_headers(body, mode, secrets.phonepe_hmac if mode == "hmac" else secrets.phonepe_basic, names)
-        try:
-            async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS, trust_env=False) as client:
-                answer = await client.post(url, content=body, headers={"content-type": "application/json", **signed})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(502, "WEBHOOK_NOT_DELIVERED", f"{url}: {type(error).__name__} {error}") from error
-        return JSONResponse({"status": answer.status_code})
+        return await post_webhook(asked, body, self._phonepe.secrets)
 
     async def requests(self, _request: Request) -> Response:
         """``GET /requests``."""

@@ -39,7 +39,7 @@ class Order:
     state: str = "PENDING"
     meta_info: dict[str, str] = field(default_factory=dict)
     expire_at: int = field(default_factory=lambda: now_ms() + EXPIRES_AFTER_SECONDS * 1000)
-    order_id: str = field(default_factory=lambda: _new_id("OMO"))
+    order_id: str = field(default_factory=lambda: new_id("OMO"))
     fail: FailMode | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ def now_ms() -> int:
 
 def _attempt(amount: int, state: str) -> dict[str, Any]:
     attempt: dict[str, Any] = {
-        "transactionId": _new_id("OM"),
+        "transactionId": new_id("OM"),
         "paymentMode": "UPI_QR",
         "timestamp": now_ms(),
         "amount": amount,
@@ -113,5 +113,6 @@ def _error_context() -> dict[str, str]:
     }
 
 
-def _new_id(prefix: str) -> str:
+def new_id(prefix: str) -> str:
+    """An id of PhonePe's: OMO for an order, OM for an attempt to pay it, OMR for a refund."""
     return f"{prefix}{clock.now():%y%m%d%H%M%S}{secrets.randbelow(10**10):010}"

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from tools.local.environment import WebhookMode
     from tools.local.phonepe.orders import Order
+    from tools.local.phonepe.refunds import Refund
 
 COMPLETED, FAILED = "checkout.order.completed", "checkout.order.failed"
+_REFUND_STATES = {"accepted": "CONFIRMED", "completed": "COMPLETED", "failed": "FAILED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,34 @@ def build_order_event(order: Order, *, event: str | None = None, override: Mappi
     event = event or (FAILED if order.state == "FAILED" else COMPLETED)
     states = {"completed": "COMPLETED", "failed": "FAILED"}
     payload = {**order.status(), "currency": "INR", "state": states.get(event.rpartition(".")[2], order.state)}
-    document = {
-        "event": event,
-        "type": event.replace(".", "_").upper(),  # deprecated, still sent
-        "payload": {**payload, **(override or {})},
+    return _body(event, {**payload, **(override or {})})
+
+
+def build_refund_event(
+    refund: Refund, *, event: str | None = None, override: Mapping[str, Any] | None = None, wrapped: bool = True
+) -> bytes:
+    """The raw body of a refund's webhook.
+
+    Args:
+        refund: what it is about.
+        event: the occurrence; by default what the refund's state says. The payload's state follows it.
+        override: fields of the payload to put in place of the true ones.
+        wrapped: False for a body that is only the payload, as the reference shows some.
+
+    Example:
+        >>> json.loads(build_refund_event(Refund("RR-1", "RF-1", "M1", 100, "COMPLETED")))["event"]
+        'pg.refund.completed'
+    """
+    verbs = {state: verb for verb, state in _REFUND_STATES.items()}
+    event = event or f"pg.refund.{verbs.get(refund.state, 'accepted')}"
+    payload = {
+        "merchantId": refund.merchant_id,
+        "merchantRefundId": refund.merchant_refund_id,
+        **refund.status(),
+        "state": _REFUND_STATES.get(event.rpartition(".")[2], refund.state),
+        **(override or {}),
     }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return _body(event, payload) if wrapped else _compact(payload)
 
 
 def sign_headers(
@@ -67,3 +91,12 @@ def sign_headers(
         return {names.authorization: hashlib.sha256(secret.encode()).hexdigest()}
     key_id, _, key = secret.partition(":")
     return {names.key_id: key_id, names.signature: hmac.digest(key.encode(), body, hashlib.sha256).hex()}
+
+
+def _body(event: str, payload: Mapping[str, Any]) -> bytes:
+    kind = event.replace(".", "_").upper()  # deprecated, still sent
+    return _compact({"event": event, "type": kind, "payload": payload})
+
+
+def _compact(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

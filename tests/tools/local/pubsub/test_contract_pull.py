@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.api_core.exceptions import InvalidArgument, NotFound
-from google.cloud import pubsub_v1  # type: ignore[import-untyped] # has no stubs
+from google.cloud import pubsub_v1  # type: ignore[attr-defined] # of a namespace that has typed packages in it
 from google.pubsub_v1 import types
 
 from common.clock import now
