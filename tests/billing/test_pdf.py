@@ -16,7 +16,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from common.billing.models import Document, Line, Party, Reference, TaxHead
-from common.billing.pdf import render
+from common.billing.pdf.document import render
 from common.billing.printable import RANGES, is_printable, normal
 from common.billing.words import in_words
 
@@ -124,7 +124,7 @@ def test_a_buyer_who_is_not_registered_is_said_to_be() -> None:
 SCRIPT = """
 import hashlib, json, sys
 from common.billing.models import Document
-from common.billing.pdf import render
+from common.billing.pdf.document import render
 print(hashlib.sha256(render(Document.from_json(json.load(sys.stdin)))).hexdigest())
 """
 

@@ -1,12 +1,16 @@
-"""The path of a payment over real sockets, from the provider to the live listener."""
+"""The path of a payment over real sockets, from the provider to the live listener, the invoice and the mail."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from common import clock
+from common.billing.fiscal import billing_date, fiscal_year
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from tools.sample_data import Checkout
 
 WEBHOOK = "webhook-phonepe"
+FISCAL_YEAR = fiscal_year(billing_date(clock.now()))
 
 
 async def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
@@ -31,6 +36,30 @@ def completed(stack: Stack, checkout: Checkout) -> Callable[[], Any]:
     return lambda: (
         state if (state := stack.state(checkout))["status"] == "completed" and not state["unpublished"] else None
     )
+
+
+def invoiced(stack: Stack, checkout: Checkout) -> Callable[[], Any]:
+    return lambda: state if (state := stack.state(checkout))["mailed_at"] and not state["unpublished"] else None
+
+
+async def mails(email: str) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=os.environ["RESEND_BASE_URL"]) as client:
+        found: list[dict[str, Any]] = (await client.get("/api/mails", params={"to": email})).json()["mails"]
+    return found
+
+
+async def refund(checkout: Checkout, url: str, amount: int) -> int:
+    """Have PhonePe give money back, as from its dashboard, and tell of it; what the webhook was answered."""
+    async with httpx.AsyncClient(base_url=os.environ["PHONEPE_BASE_URL"], timeout=30) as client:
+        made = await client.post(
+            f"/_local/orders/{checkout.merchant_order_id}/refunds", json={"amount": amount, "state": "COMPLETED"}
+        )
+        told = await client.post(
+            f"/_local/refunds/{made.json()['merchantRefundId']}/webhook",
+            json={"url": url, "mode": "hmac", "event": "pg.refund.completed"},
+        )
+    status: int = told.json()["status"]
+    return status
 
 
 async def test_a_paid_order_becomes_an_active_subscription(stack: Stack, gateway: RunningGateway) -> None:
@@ -49,15 +78,20 @@ async def test_a_paid_order_becomes_an_active_subscription(stack: Stack, gateway
     assert len(await stack.published("payment-completed")) == 1
 
 
-async def test_ten_webhooks_at_once_are_one_activation(stack: Stack, gateway: RunningGateway) -> None:
+async def test_ten_webhooks_at_once_are_one_activation_one_invoice_and_one_mail(
+    stack: Stack, gateway: RunningGateway
+) -> None:
     checkout = await stack.checkout()
     await checkout.pay()
     answers = await asyncio.gather(*(checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") for _ in range(10)))
     assert answers == [200] * 10
-    state = await until(completed(stack, checkout))
+    state = await until(invoiced(stack, checkout))
     await asyncio.sleep(2)  # time for every copy to be handled
     assert stack.state(checkout) == state
-    assert state["events"] == 2
+    assert (state["events"], state["invoice_number"]) == (2, f"RF/{FISCAL_YEAR}/00001")
+    assert len(stack.rows("select 1 from invoices")) == 1
+    (mail,) = await mails(state["email"])
+    assert mail["attachments"][0]["filename"] == f"RF-{FISCAL_YEAR}-00001.pdf"
     assert len({m.attributes["ce-id"] for m in await stack.published("payment-completed")}) == 1
 
 
@@ -90,9 +124,7 @@ async def test_another_merchants_order_ends_as_a_dead_letter_row(stack: Stack, g
     await checkout.pay(state="COMPLETED", merchantId="SOMEBODY")
     await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}")
     rows = await until(lambda: stack.rows("select reason, function, source_topic from dead_letters"))
-    assert rows == [
-        {"reason": "merchant_mismatch", "function": "event-on-phonepe-event", "source_topic": "webhook-phonepe"}
-    ]
+    assert rows == [{"reason": "merchant_mismatch", "function": "event-on-phonepe", "source_topic": "webhook-phonepe"}]
     assert stack.state(checkout)["status"] == "pending"
 
 
@@ -115,7 +147,24 @@ async def test_events_that_overtake_each_other_end_the_same(stack: Stack, gatewa
     await checkout.pay()
     for event in ("checkout.order.failed", "checkout.order.completed", "pg.order.completed"):
         assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}", event=event) == 200
-    state = await until(completed(stack, checkout))
+    state = await until(invoiced(stack, checkout))
     await until(lambda: len(stack.rows("select 1 from webhook_events")) == 3)
     assert stack.state(checkout) == state
     assert state["events"] == 2
+
+
+async def test_two_refunds_end_in_two_credit_notes_and_three_mails(stack: Stack, gateway: RunningGateway) -> None:
+    checkout = await stack.checkout()
+    await checkout.pay()
+    assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") == 200
+    paid = await until(invoiced(stack, checkout))
+    for amount in (51_371, 353_882 - 51_371):
+        assert await refund(checkout, f"{gateway.url}/{WEBHOOK}", amount) == 200
+    await until(lambda: len(stack.rows("select 1 from credit_notes where mailed_at is not null")) == 2)
+    state = stack.state(checkout)
+    assert (state["status"], state["plan"], state["subscription_status"]) == ("refunded", "free", "cancelled")
+    notes = stack.rows("select number, total_paise, pdf_object from credit_notes order by seq")
+    assert [note["number"] for note in notes] == [f"RC/{FISCAL_YEAR}/{number:05}" for number in (1, 2)]
+    assert sorted(note["total_paise"] for note in notes) == [51_371, 353_882 - 51_371]
+    assert all(note["pdf_object"] for note in notes)
+    assert len(await mails(paid["email"])) == 3

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common.billing import store
-from common.billing.pdf import render
 from common.infrastructure.errors import AlreadyExists
 from common.infrastructure.storage import cloud_storage
 
@@ -30,6 +29,8 @@ async def ensure(workspace_id: str, stored: Stored) -> tuple[Stored, bytes]:
         Altered: something else lies under the document's name.
         Unavailable: the bucket or the database cannot do it now.
     """
+    from common.billing.pdf.document import render  # noqa: PLC0415 - loads the fonts' library
+
     content = render(stored.document)
     sha256 = hashlib.sha256(content).hexdigest()
     if stored.pdf_object:
