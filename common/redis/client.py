@@ -1,56 +1,184 @@
-"""The connection to Redis (R2), as much of it as the payment path needs.
+"""The client of Redis (R2): one connection per process and event loop, shared by all who ask at the same time.
 
-Default retries of the client library resend commands that may have been executed, and wait seconds when Redis is down
-(measured on redis-py 8.1); so there are none: a failed command is `Unavailable`, and its caller decides.
+    value = await redis_client().get(keys.cache(workspace_id, name))
+
+`redis_client` is the one that services use. Answers are text; ``raw=True`` leaves bytes. ``idempotent=True`` is said of
+what may safely be executed twice, and lets a lost connection go unnoticed; without it such a command ends in
+`OutcomeUnknown`. Redis-py's own retries repeat what was executed (measured: INCR counts twice), so they are not used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from common.errors import Misconfigured, Unavailable
-from common.functions.deadline import remaining
+from common.errors import RaptorFlowError
 from common.lifecycle import per_loop
+from common.redis import pipelines
+from common.redis.batching import Batcher, Statistics
 from common.redis.config import RedisConfig
+from common.redis.errors import NoScript
+from common.redis.values import milliseconds
+from common.redis.wire import decode, pack
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from collections.abc import Sequence
+
     from redis.asyncio.client import PubSub
+
+    from common.redis.pipelines import Step
+    from common.redis.scripts import Script
+    from common.redis.wire import Argument
 
 
 class RedisClient:
-    """A client; one per process and event loop, see `redis_client`."""
+    """Redis, from any event loop of any process.
+
+    Args:
+        config: where to; None for what the environment says, and the connection that everybody shares.
+    """
 
     def __init__(self, config: RedisConfig | None = None) -> None:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - at the first use
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
+        self._config = config
+        self._own: WeakKeyDictionary[asyncio.AbstractEventLoop, Batcher] = WeakKeyDictionary()
+        self._pid = os.getpid()
 
-        self._config = config or RedisConfig.from_environment()
-        pool = BlockingConnectionPool.from_url(
-            self._config.url,
-            protocol=2,
-            max_connections=self._config.connections,
-            timeout=self._config.command_timeout,
-            socket_connect_timeout=self._config.connect_timeout,
-            decode_responses=True,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,  # would cost two commands for every new connection
-        )
-        self._redis: Redis = Redis(connection_pool=pool)
+    @property
+    def config(self) -> RedisConfig:
+        """Where it is connected to."""
+        return self._batcher().config
+
+    @property
+    def statistics(self) -> Statistics:
+        """What this event loop's connection did so far."""
+        return self._batcher().statistics
 
     async def aclose(self) -> None:
-        """Close its connections."""
-        await self._redis.aclose(close_connection_pool=True)
+        """Close this event loop's connection; the next call opens a new one."""
+        await self._batcher().aclose()
+
+    async def execute(
+        self, *command: Argument, idempotent: bool = False, raw: bool = False, seconds: float | None = None
+    ) -> Any:
+        """Run one command.
+
+        Args:
+            command: its name and arguments.
+            idempotent: running it twice does no harm.
+            raw: leave bytes in the answer.
+            seconds: to wait for the answer, if not a second; always cut to what is left of the invocation.
+
+        Raises:
+            CommandRefused: the server says no; `WrongType` for a key of another type.
+            OutcomeUnknown: it was sent, and no answer came in time.
+            Unavailable: it was not executed.
+            InvalidValue: an argument cannot be sent, or the answer is not text.
+            Misconfigured: the password is refused.
+        """
+        (reply,) = await self._batcher().submit(pack(command), 1, idempotent=idempotent, seconds=seconds)
+        if isinstance(reply, RaptorFlowError):
+            raise reply
+        return reply if raw else decode(reply)
+
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Argument] = (),
+        *,
+        idempotent: bool = False,
+        raw: bool = False,
+    ) -> Any:
+        """Run a script: by its hash, and by its text where the server does not know it.
+
+        Raises:
+            Exception: see `execute`.
+        """
+        locking = self.config.upstash
+        try:
+            command = script.by_sha(keys, arguments, key_locking=locking)
+            return await self.execute(*command, idempotent=idempotent, raw=raw)
+        except NoScript:  # nothing of it was executed
+            command = script.by_text(keys, arguments, key_locking=locking)
+            return await self.execute(*command, idempotent=idempotent, raw=raw)
+
+    async def pipeline(
+        self, steps: Sequence[Step], *, transaction: bool = False, idempotent: bool = False, raw: bool = False
+    ) -> list[Any]:
+        """Run several commands and scripts in one round trip, in order.
+
+        Each gets its own result: an answer, or the exception that it would have raised. `require` raises the first.
+        Long pipelines leave in parts of 1,000, so that they hold nobody up.
+
+        Args:
+            steps: commands as tuples, and `ScriptCall`.
+            transaction: all of them without anybody in between, none if one cannot be understood.
+            idempotent: running them twice does no harm.
+            raw: leave bytes in the answers.
+
+        Raises:
+            InvalidValue: an argument cannot be sent, or a transaction is too large.
+            CommandRefused: a transaction was refused as a whole.
+            Unavailable: see `execute`.
+        """
+        replies = await pipelines.run(self._batcher(), steps, transaction=transaction, idempotent=idempotent)
+        return replies if raw else [pipelines.decoded(reply) for reply in replies]
 
     async def ping(self) -> None:
-        """Ask for a sign of life.
+        """Ask for a sign of life (X = 1).
 
         Raises:
             Unavailable: there is none.
         """
-        await self._execute("PING")
+        await self.execute("PING", idempotent=True)
+
+    async def get(self, key: str) -> str | None:
+        """A value, or None (X = 1)."""
+        value: str | None = await self.execute("GET", key, idempotent=True)
+        return value
+
+    async def set(self, key: str, value: Argument, ex: float | None = None) -> None:
+        """Store a value for ``ex`` seconds, or for `RedisConfig.DEFAULT_TTL`: nothing is kept forever (X = 1).
+
+        Raises:
+            InvalidTTL: ``ex`` is not positive.
+        """
+        ttl = milliseconds(RedisConfig.DEFAULT_TTL if ex is None else ex)
+        await self.execute("SET", key, value, "PX", ttl, idempotent=True)
+
+    async def delete(self, key: str, *more: str) -> int:
+        """Remove keys; how many there were (X = 1)."""
+        removed: int = await self.execute("DEL", key, *more)
+        return removed
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is a value (X = 1)."""
+        return bool(await self.execute("EXISTS", key, idempotent=True))
+
+    async def expire(self, key: str, seconds: float) -> bool:
+        """Let a key live so much longer; False if there is none (X = 1).
+
+        Raises:
+            InvalidTTL: ``seconds`` is not positive.
+        """
+        return bool(await self.execute("PEXPIRE", key, milliseconds(seconds), idempotent=True))
+
+    async def ttl(self, key: str) -> int:
+        """Seconds that a key has left; -1 for ever, -2 if there is none (X = 1)."""
+        seconds: int = await self.execute("TTL", key, idempotent=True)
+        return seconds
+
+    async def incr(self, key: str) -> int:
+        """Add one (X = 1); a new counter has no TTL: give it one."""
+        value: int = await self.execute("INCR", key)
+        return value
+
+    async def decr(self, key: str) -> int:
+        """Take one away (X = 1); a new counter has no TTL: give it one."""
+        value: int = await self.execute("DECR", key)
+        return value
 
     async def publish(self, key: str, message: str) -> int:
         """Publish on a channel; how many listeners there were (X = 1).
@@ -58,24 +186,49 @@ class RedisClient:
         Raises:
             Unavailable: Redis did not answer in time.
         """
-        heard: int = await self._execute("PUBLISH", key, message)
+        heard: int = await self.execute("PUBLISH", key, message)
         return heard
 
     def listener(self) -> PubSub:
-        """A subscription on a connection of its own."""
-        return self._redis.pubsub(ignore_subscribe_messages=True)
+        """A subscription, on a connection of its own; whoever asks for it closes it with ``aclose()``."""
+        from redis.asyncio import Redis  # noqa: PLC0415 - at the first use
 
-    async def _execute(self, *command: str) -> Any:
-        from redis.exceptions import AuthenticationError, RedisError  # noqa: PLC0415
+        client = Redis.from_url(
+            self.config.url,
+            protocol=2,
+            max_connections=RedisConfig.MAX_CONNECTIONS,
+            socket_connect_timeout=self.config.connect_timeout,
+            decode_responses=True,
+            driver_info=None,
+        )
+        return client.pubsub(ignore_subscribe_messages=True)
 
-        seconds = remaining(self._config.connect_timeout + self._config.command_timeout)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._redis.execute_command(*command)  # type: ignore[no-untyped-call] # the library's
-        except AuthenticationError as error:
-            raise Misconfigured("Redis refuses the password: set UPSTASH_REDIS_TOKEN, or the one in the URL") from error
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unavailable(f"Redis cannot answer {command[0]} ({type(error).__name__})") from error
+    def _batcher(self) -> Batcher:
+        if self._config is None:
+            return _shared()
+        if self._pid != os.getpid():
+            self._own, self._pid = WeakKeyDictionary(), os.getpid()
+        loop = asyncio.get_running_loop()
+        if loop not in self._own:
+            self._own[loop] = Batcher(self._config)
+        return self._own[loop]
+
+
+def require(replies: Sequence[Any]) -> list[Any]:
+    """The answers of a pipeline of which nothing may fail.
+
+    Raises:
+        RaptorFlowError: the first error among them.
+    """
+    for reply in replies:
+        if isinstance(reply, RaptorFlowError):
+            raise reply
+    return list(replies)
+
+
+@per_loop
+def _shared() -> Batcher:
+    return Batcher(RedisConfig.from_environment())
 
 
 @per_loop

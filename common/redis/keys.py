@@ -1,24 +1,61 @@
-"""Every key's name (R4), on one page; the braces of the patterns are placeholders.
+"""Every key's name (R4), on one page; all lie below ``raptorflow:``.
 
-``session:{session_id}`` · ``cache:{workspace_id}:{key}`` · ``rate:{user_id}:{endpoint}`` · ``queue:{queue_name}`` ·
-``pubsub:{channel}`` · ``lock:{resource}`` · ``usage:{workspace_id}:{period}``, all below ``raptorflow:``.
+R4's patterns (their braces are placeholders):
+
+    session:{session_id}            the id hashed, so that a dump of the keys is not a set of credentials
+    cache:{workspace_id}:{key}
+    rate:{user_id}:{endpoint}
+    queue:{queue_name}              and its parts :r :t :b :d :m :res:{job_id}
+    pubsub:{channel}
+    lock:{resource}                 and its fencing counter :f
+    usage:{workspace_id}:{period}
+
+and ours beside them:
+
+    session:u:{user_id}, session:e:{user_id}    a user's sessions; the epoch that revokes them all
+    cachegen:{workspace_id}, cachetag:{workspace_id}:{tag}    generations: what was stored under an older one is a miss
+    stream:{channel}                            the last messages of a channel, to fill gaps from
+    approval:{gate_id}, prefs:{workspace_id}, scratch:{session_id}, limits:{user_id}, evt:{handler}:{event_id},
+    metrics:{name}
+
+A part that comes from outside is percent-escaped, so it can neither pretend to be two, nor be a pattern or a hash tag;
+one that is long is hashed. Names of queues and resources of locks are literal hash tags, ``queue:{agent_tasks}:r``,
+since one script takes several of their keys; nothing else has any.
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 from urllib.parse import quote
 
-from common.errors import InvalidInput
 from common.redis.config import RedisConfig
+from common.redis.errors import InvalidKey
 
 MAX_PART_BYTES = 200
+"""Of a part as it stands in a key; a longer one is replaced by its hash."""
+
+MAX_GIVEN_CHARACTERS = 4096
+
+PROBE = RedisConfig.KEY_PREFIX + "probe"
+"""Never exists: the client asks with it what a server knows."""
+
 _PLAIN = "/-_.~@+=,!"
 
 
 def session(session_id: str) -> str:
     """A session; the id itself never lies in a key."""
-    return _key("session", hashlib.sha256(_given(session_id).encode()).hexdigest())
+    return _below("session", hashlib.sha256(_encoded(session_id)).hexdigest())
+
+
+def session_index(user_id: str) -> str:
+    """A user's sessions, sorted by when they end."""
+    return _key("session", "u", user_id)
+
+
+def session_epoch(user_id: str) -> str:
+    """The number that a user's sessions must carry to be valid."""
+    return _key("session", "e", user_id)
 
 
 def cache(workspace_id: str, key: str) -> str:
@@ -26,14 +63,30 @@ def cache(workspace_id: str, key: str) -> str:
     return _key("cache", workspace_id, key)
 
 
+def cache_generation(workspace_id: str) -> str:
+    """The generation of a workspace's cache."""
+    return _key("cachegen", workspace_id)
+
+
+def cache_tag(workspace_id: str, tag: str) -> str:
+    """The generation of a tag."""
+    return _key("cachetag", workspace_id, tag)
+
+
 def rate(user_id: str, endpoint: str) -> str:
     """A user's requests to an endpoint."""
     return _key("rate", user_id, endpoint)
 
 
-def queue(queue_name: str) -> str:
-    """A job queue."""
-    return _key("queue", queue_name)
+def queue(queue_name: str, part: Literal["r", "t", "b", "d", "m", ""] = "") -> str:
+    """A job queue, or a part of it: ready, timers, bodies, dead letters, settings."""
+    whole = _tagged("queue", queue_name)
+    return f"{whole}:{part}" if part else whole
+
+
+def queue_result(queue_name: str, job_id: str) -> str:
+    """The result of a job."""
+    return f"{_tagged('queue', queue_name)}:res:{_part(job_id)}"
 
 
 def pubsub(channel: str) -> str:
@@ -41,9 +94,19 @@ def pubsub(channel: str) -> str:
     return _key("pubsub", channel)
 
 
+def stream(channel: str) -> str:
+    """The last messages of a channel."""
+    return _key("stream", channel)
+
+
 def lock(resource: str) -> str:
     """A lock."""
-    return _key("lock", resource)
+    return _tagged("lock", resource)
+
+
+def lock_fence(resource: str) -> str:
+    """The number of a lock's last holder."""
+    return f"{_tagged('lock', resource)}:f"
 
 
 def usage(workspace_id: str, period: str) -> str:
@@ -51,17 +114,63 @@ def usage(workspace_id: str, period: str) -> str:
     return _key("usage", workspace_id, period)
 
 
-def _key(*parts: str) -> str:
-    return RedisConfig.KEY_PREFIX + ":".join(_part(part) for part in parts)
+def approval(gate_id: str) -> str:
+    """The copy of an open approval."""
+    return _key("approval", gate_id)
+
+
+def prefs(workspace_id: str) -> str:
+    """The copy of a workspace's preferences."""
+    return _key("prefs", workspace_id)
+
+
+def scratch(session_id: str) -> str:
+    """What a session's agents note for each other; the id hashed as in `session`."""
+    return _below("scratch", hashlib.sha256(_encoded(session_id)).hexdigest())
+
+
+def limits(user_id: str) -> str:
+    """That a user has used up a budget."""
+    return _key("limits", user_id)
+
+
+def event(handler: str, event_id: str) -> str:
+    """That a handler has seen an event."""
+    return _key("evt", handler, event_id)
+
+
+def metrics(name: str) -> str:
+    """Figures for a dashboard."""
+    return _key("metrics", name)
+
+
+def _key(kind: str, *parts: str) -> str:
+    return _below(kind, *map(_part, parts))
+
+
+def _tagged(kind: str, name: str) -> str:
+    return _below(kind, f"{{{_part(name)}}}")
+
+
+def _below(*parts: str) -> str:
+    return RedisConfig.KEY_PREFIX + ":".join(parts)
 
 
 def _part(value: str) -> str:
-    """One part, so escaped that no part can pretend to be two, nor be a hash tag or a pattern; long ones hashed."""
-    escaped = quote(_given(value), safe=_PLAIN)
-    return escaped if len(escaped) <= MAX_PART_BYTES else "sha256-" + hashlib.sha256(value.encode()).hexdigest()
+    """One part, escaped; the hash of a long one is marked by what no escaped part contains, a ``%s``."""
+    encoded = _encoded(value)
+    escaped = quote(encoded, safe=_PLAIN)
+    return escaped if len(escaped) <= MAX_PART_BYTES else "%sha256-" + hashlib.sha256(encoded).hexdigest()
 
 
-def _given(value: str) -> str:
+def _encoded(value: str) -> bytes:
+    if not isinstance(value, str):
+        raise InvalidKey(f"a part of a Redis key must be text, not {type(value).__name__}")
     if not value:
-        raise InvalidInput("a part of a Redis key must not be empty")
-    return value
+        raise InvalidKey("a part of a Redis key must not be empty: pass the id that it stands for")
+    if len(value) > MAX_GIVEN_CHARACTERS:
+        raise InvalidKey(f"a part of a Redis key may have at most {MAX_GIVEN_CHARACTERS} characters: pass a hash of it")
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"a part of a Redis key must be Unicode without lone surrogates ({error.reason})") from None

@@ -1,0 +1,234 @@
+"""Many callers, one connection: what is asked for in one turn of the event loop leaves in one write.
+
+    caller ──▶ queue ──(end of the turn)──▶ one write ──▶ connection ──▶ answers, in order ──▶ each caller its own
+
+Nothing waits for earlier answers before it leaves. A caller that gives up keeps its place in the order, so no answer
+can reach somebody else. A connection on which an answer did not come in time gets no further command. What was not
+written yet survives a lost connection; what was written is repeated only if that does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import random
+from collections import deque
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from common.errors import Misconfigured, Unavailable
+from common.functions.deadline import remaining
+from common.redis.errors import OutcomeUnknown, Overloaded
+
+if TYPE_CHECKING:
+    from common.redis.config import RedisConfig
+    from common.redis.link import Link, Request
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_BYTES = 32_000_000
+"""Of commands not yet written; beyond it callers are refused rather than memory filled."""
+
+MAX_WRITE_BYTES = 256_000
+_FIRST_PAUSE_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a client did so far.
+
+    Attributes:
+        connections: opened.
+        writes: to a connection, each one round trip at most.
+        commands: sent, those inside scripts not included.
+        repeated: requests that were sent again after a lost connection.
+        timeouts: requests whose answer did not come in time.
+    """
+
+    connections: int = 0
+    writes: int = 0
+    commands: int = 0
+    repeated: int = 0
+    timeouts: int = 0
+
+
+class Batcher:
+    """The connection of one event loop, opened when it is needed and replaced when it is lost."""
+
+    def __init__(self, config: RedisConfig) -> None:
+        self.config = config
+        self.statistics = Statistics()
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Request] = deque()
+        self._queued_bytes = 0
+        self._link: Link | None = None
+        self._flushing = False
+        self._working: asyncio.Task[None] | None = None  # connects, or waits for the server to read
+
+    async def submit(
+        self, payload: bytes, commands: int, *, idempotent: bool = False, seconds: float | None = None
+    ) -> list[Any]:
+        """Send commands that belong together; their answers, an error among them as an exception of ours.
+
+        Args:
+            payload: the commands, packed.
+            commands: how many.
+            idempotent: sending them twice does no harm.
+            seconds: to wait, if not the configured time; always cut to what is left of the invocation.
+
+        Raises:
+            Unavailable: not executed: Redis cannot be reached.
+            OutcomeUnknown: sent, but no answer came in time.
+            Overloaded: too much waits already.
+            Misconfigured: the password is refused.
+        """
+        from common.redis.link import Request  # noqa: PLC0415 - imports the client library
+
+        if self._queued_bytes + len(payload) > MAX_WAITING_BYTES:
+            raise Overloaded(f"{self._queued_bytes} bytes wait for Redis already", retry_after=1)
+        seconds = seconds or self.config.command_timeout
+        if self._link is None:
+            seconds += self.config.connect_timeout
+        seconds = remaining(seconds)
+        request = Request(payload, commands, self._loop.create_future(), seconds, idempotent)
+        self._queue.append(request)
+        self._queued_bytes += len(payload)
+        self._flush_soon()
+        timer = self._loop.call_later(seconds, self._expire, request, context=Context())
+        try:
+            return await request.future
+        finally:
+            timer.cancel()
+
+    async def aclose(self) -> None:
+        """Close the connection; whoever waits is told. The next call opens a new one."""
+        if self._working is not None:
+            self._working.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._working
+        self._fail(Unavailable("the Redis client is being closed"))
+        if self._link is not None:
+            await self._link.aclose()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush, context=Context())
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._working is not None:
+            return
+        if self._link is not None and not self._link.usable():
+            self._link.retire()
+            self._link = None
+        if self._link is None:
+            self._start(self._connect())
+        elif self._link.congested:
+            self._start(self._link.drain())
+        elif batch := self._take():
+            self._link.write(batch)
+            self.statistics.writes += 1
+            self.statistics.commands += sum(request.commands for request in batch)
+            if self._queue:
+                self._flush_soon()
+
+    def _take(self) -> list[Request]:
+        batch: list[Request] = []
+        size = 0
+        while self._queue and size < MAX_WRITE_BYTES:
+            request = self._queue.popleft()
+            self._queued_bytes -= len(request.payload)
+            if not request.future.done():  # its caller may have given up: then it never leaves
+                batch.append(request)
+                size += len(request.payload)
+        return batch
+
+    def _start(self, work: Any) -> None:
+        self._working = self._loop.create_task(work, context=Context())
+        self._working.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._working = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        elif self._queue:
+            self._flush_soon()
+
+    async def _connect(self) -> None:
+        link = await self._opened()
+        self.statistics.connections += 1
+        link.lost = self._lost
+        self._link = link
+
+    async def _opened(self) -> Link:
+        from common.redis.link import open_link  # noqa: PLC0415 - imports the client library
+
+        pause = _FIRST_PAUSE_SECONDS
+        for _ in range(self.config.retries):
+            try:
+                return await open_link(self.config, Context())
+            except Unavailable:
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads tries, keeps no secret
+                pause *= 3
+        return await open_link(self.config, Context())
+
+    def _lost(self, link: Link, error: BaseException) -> None:
+        if self._link is link:
+            self._link = None
+        again, lost = [], 0
+        for request in link.waiting:
+            if request.future.done():
+                continue
+            if isinstance(error, Misconfigured):
+                request.future.set_exception(_own(error))
+            elif request.idempotent and request.tries <= self.config.retries:
+                request.replies, request.link = [], None
+                again.append(request)
+            else:
+                lost += 1
+                request.future.set_exception(
+                    OutcomeUnknown(f"the connection to Redis was lost ({type(error).__name__})")
+                )
+        if lost:
+            log.warning(
+                "the connection to Redis was lost",
+                extra={"fields": {"reason": type(error).__name__, "repeated": len(again), "unknown": lost}},
+            )
+        if isinstance(error, Misconfigured):
+            self._fail(error)
+        link.waiting.clear()
+        self._queue.extendleft(reversed(again))
+        self._queued_bytes += sum(len(request.payload) for request in again)
+        self.statistics.repeated += len(again)
+        if self._queue:
+            self._flush_soon()
+
+    def _expire(self, request: Request) -> None:
+        if request.future.done():
+            return
+        self.statistics.timeouts += 1
+        if request.link is None:
+            request.future.set_exception(Unavailable(f"Redis could not be reached in {request.seconds:.1f} s"))
+            return
+        request.future.set_exception(OutcomeUnknown(f"Redis did not answer in {request.seconds:.1f} s"))
+        if self._link is request.link:
+            self._link = None
+        request.link.retire()
+
+    def _fail(self, error: BaseException) -> None:
+        for request in self._queue:
+            if not request.future.done():
+                request.future.set_exception(_own(error))
+        self._queue.clear()
+        self._queued_bytes = 0
+
+
+def _own(error: BaseException) -> BaseException:
+    """A copy for one caller: an exception that several raise would collect all their traces."""
+    own = copy.copy(error)
+    own.__cause__ = error.__cause__
+    return own

@@ -1,0 +1,78 @@
+"""What may go wrong with Redis, by what the caller can do about it.
+
+InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`): nothing was sent
+CommandRefused                         the server understood and said no; nothing of that command was done
+  WrongType                            ... because the key holds another type of value
+Unavailable                            (`common.errors`) certainly not executed: try again later
+  OutcomeUnknown                       sent, but no answer came: it may or may not have been executed
+  Overloaded                           more waits to be sent than this process should hold
+Misconfigured                          (`common.errors`) the password or its rights are wrong
+"""
+
+from __future__ import annotations
+
+from common.errors import InvalidInput, Misconfigured, RaptorFlowError, Unavailable
+
+
+class InvalidKey(InvalidInput):
+    """A part of a key is empty, too long, or not text; the message says which rule it breaks."""
+
+
+class InvalidValue(InvalidInput):
+    """A value cannot be stored: not JSON, not text, not finite, or too large."""
+
+
+class InvalidTTL(InvalidInput):
+    """A time to live is not a positive, finite number of seconds within ten years."""
+
+
+class CommandRefused(RaptorFlowError):  # noqa: N818 - what happened to it
+    """The server refused a command; the same one will be refused again.
+
+    Attributes:
+        code: the first word of the answer, ``ERR`` or ``WRONGTYPE``.
+    """
+
+    def __init__(self, message: str, code: str = "ERR") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WrongType(CommandRefused):
+    """The key holds another type of value than the command works on."""
+
+
+class NoScript(CommandRefused):
+    """The server does not know the script; the client then sends its text, so callers never see this."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The command left, and no answer came in time: only the caller knows whether it may be repeated."""
+
+
+class Overloaded(Unavailable):
+    """More commands wait to be sent than this process should hold."""
+
+
+_TRY_LATER = frozenset(
+    {"OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS"}
+)
+_NOT_ALLOWED = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
+
+
+def from_reply(code: str, message: str) -> RaptorFlowError:
+    """Our error for an error that the server answered.
+
+    Args:
+        code: its first word.
+        message: the rest; of the server, it names commands and types, never values.
+    """
+    if code == "WRONGTYPE":
+        return WrongType("the key holds another type of value: it was written by something else", code)
+    if code == "NOSCRIPT":
+        return NoScript(message, code)
+    if code in _NOT_ALLOWED:
+        return Misconfigured(f"Redis refuses the credentials ({code}): UPSTASH_REDIS_TOKEN must be the full token")
+    if code in _TRY_LATER or (code == "ERR" and "limit exceeded" in message):  # Upstash's plan limits
+        return Unavailable(f"Redis cannot do this now: {code} {message}")
+    return CommandRefused(f"Redis refused a command: {code} {message}", code)

@@ -1,0 +1,157 @@
+"""Pipelines, transactions and scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from common.redis.client import RedisClient, require
+from common.redis.errors import CommandRefused, InvalidValue, WrongType
+from common.redis.lua_scripts import all_scripts, register_scripts
+from common.redis.scripts import Script, ScriptCall
+
+if TYPE_CHECKING:
+    from tests.redis.counting import Count
+
+BUMP = Script("bump", "return redis.call('INCRBY', KEYS[1], ARGV[1])")
+
+
+async def test_each_step_has_its_own_result(client: RedisClient, count: Count) -> None:
+    async with count() as spent:
+        replies = await client.pipeline([("SET", "k", "v"), ("INCR", "k"), ("LPUSH", "k", 1), ("GET", "k")])
+    assert replies[0] == "OK"
+    assert isinstance(replies[1], CommandRefused)
+    assert isinstance(replies[2], WrongType)
+    assert replies[3] == "v"
+    assert (spent.commands, spent.round_trips) == (4, 1), spent
+    with pytest.raises(CommandRefused, match="not an integer"):
+        require(replies)
+
+
+async def test_a_bad_step_sends_none(client: RedisClient) -> None:
+    steps: list[Any] = [("SET", "k", "v"), ("SET", "l", None)]
+    for transaction in (False, True):
+        with pytest.raises(InvalidValue):
+            await client.pipeline(steps, transaction=transaction)
+    assert not await client.exists("k")
+
+
+async def test_bytes_in_a_step_are_its_own_error(client: RedisClient) -> None:
+    await client.set("k", b"\xff")
+    replies = await client.pipeline([("GET", "k"), ("EXISTS", "k")])
+    assert isinstance(replies[0], InvalidValue)
+    assert replies[1] == 1
+    assert await client.pipeline([("GET", "k")], raw=True) == [b"\xff"]
+
+
+async def test_no_steps_are_no_command(client: RedisClient, count: Count) -> None:
+    async with count() as spent:
+        assert await client.pipeline([]) == await client.pipeline([], transaction=True) == []
+    assert spent.commands == 0
+
+
+async def test_a_huge_pipeline_leaves_in_parts_in_order(client: RedisClient) -> None:
+    before = client.statistics.writes
+    replies = await client.pipeline([("INCR", "n")] * 50_000)
+    assert replies == list(range(1, 50_001))
+    assert client.statistics.writes - before == 50
+
+
+async def test_a_transaction_is_all_or_nothing(client: RedisClient, count: Count) -> None:
+    async with count() as spent:
+        assert await client.pipeline([("SET", "k", 1), ("INCR", "k")], transaction=True) == ["OK", 2]
+    assert (spent.commands, spent.round_trips) == (4, 1), spent
+    with pytest.raises(CommandRefused, match="unknown command"):
+        await client.pipeline([("SET", "k", 7), ("NOSUCH",)], transaction=True)
+    assert await client.get("k") == "2"
+    replies = await client.pipeline([("LPUSH", "k", 1), ("INCR", "k")], transaction=True)
+    assert isinstance(replies[0], WrongType)
+    assert replies[1] == 3
+
+
+async def test_a_transaction_that_is_too_large_says_so(client: RedisClient) -> None:
+    with pytest.raises(InvalidValue, match="split it"):
+        await client.pipeline([("INCR", "n")] * 10_001, transaction=True)
+    assert not await client.exists("n")
+
+
+async def test_a_script_runs_by_its_hash_and_costs_what_it_does(client: RedisClient, count: Count) -> None:
+    assert await client.run(BUMP, ["n"], [1]) == 1
+    async with count() as spent:
+        assert await client.run(BUMP, ["n"], [2]) == 3
+    assert spent.by_name == {"evalsha": 1, "incrby": 1}
+    assert spent.round_trips == 1
+
+
+async def test_a_forgotten_script_is_sent_again_and_runs_once(client: RedisClient, count: Count) -> None:
+    await client.run(BUMP, ["n"], [1])
+    await client.execute("SCRIPT", "FLUSH")
+    async with count() as spent:
+        assert await client.run(BUMP, ["n"], [1]) == 2
+    assert spent.by_name == {"evalsha": 1, "eval": 1, "incrby": 1}
+    async with count() as spent:
+        assert await client.run(BUMP, ["n"], [1]) == 3
+    assert spent.by_name == {"evalsha": 1, "incrby": 1}
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+async def test_scripts_in_a_pipeline_keep_their_order_though_the_server_forgot_them(
+    client: RedisClient, transaction: bool
+) -> None:
+    await client.execute("SCRIPT", "FLUSH")
+    bump = ScriptCall(BUMP, ["n"], [1])
+    steps: list[Any] = [("SET", "n", 10), bump, ("GET", "n"), bump, ("GET", "n")]
+    assert await client.pipeline(steps, transaction=transaction) == ["OK", 11, "11", 12, "12"]
+
+
+async def test_a_script_forgotten_between_two_parts_runs_alone_again(client: RedisClient) -> None:
+    steps: list[Any] = [ScriptCall(BUMP, ["n"], [1]), ("SCRIPT", "FLUSH"), ScriptCall(BUMP, ["n"], [1]), ("INCR", "m")]
+    assert await client.pipeline(steps) == [1, "OK", 2, 1]
+    assert await client.get("n") == "2"
+
+
+async def test_an_error_in_a_script_is_a_refusal(client: RedisClient) -> None:
+    with pytest.raises(CommandRefused):
+        await client.run(Script("bad", "return redis.call('NOSUCH')", keys=0), [])
+    await client.execute("RPUSH", "l", 1)
+    with pytest.raises(WrongType):
+        await client.run(BUMP, ["l"], [1])
+
+
+async def test_a_script_takes_the_keys_that_it_says(client: RedisClient) -> None:
+    with pytest.raises(ValueError, match="bump takes 1 keys, not 2"):
+        await client.run(BUMP, ["a", "b"], [1])
+
+
+async def test_scripts_on_the_double(mock_redis: RedisClient) -> None:
+    assert await mock_redis.run(BUMP, ["n"], [1]) == 1
+    assert await mock_redis.run(BUMP, ["n"], [1]) == 2
+    assert await mock_redis.pipeline([ScriptCall(BUMP, ["n"], [1]), ("GET", "n")]) == [3, "3"]
+    assert set(await register_scripts(mock_redis)) == {script.name for script in all_scripts()}
+
+
+async def test_registered_scripts_are_known_by_their_hash(client: RedisClient, count: Count) -> None:
+    await client.execute("SCRIPT", "FLUSH")
+    async with count() as spent:
+        assert await register_scripts() == {script.name: script.sha for script in all_scripts()}
+    assert spent.round_trips == 1
+    assert await client.execute("SCRIPT", "EXISTS", *(script.sha for script in all_scripts())) == [1] * len(
+        all_scripts()
+    )
+
+
+def test_upstash_is_asked_to_lock_single_keys() -> None:
+    command = BUMP.by_text(["k"], [1], key_locking=True)
+    assert str(command[1]).startswith("#!lua flags=allow-key-locking\n")
+    assert BUMP.by_sha(["k"], [1], key_locking=True)[1] == BUMP.locking_sha != BUMP.sha
+
+
+@pytest.mark.parametrize("script", all_scripts(), ids=lambda script: script.name)
+def test_scripts_keep_the_rules(script: Script) -> None:
+    assert not re.search(r"\b(struct|cmsgpack|bit|os)\.", script.source), "not on every server"
+    assert not script.source.startswith("#!"), "the client adds it"
+    for _, key in re.findall(r"redis\.p?call\(\s*'(\w+)'\s*,\s*([^,)]+)", script.source):
+        assert key.startswith("KEYS["), f"{key}: every key comes through KEYS"
+    assert len({one.name for one in all_scripts()}) == len(all_scripts())
