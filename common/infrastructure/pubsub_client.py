@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from google.api_core.retry_async import AsyncRetry
     from google.pubsub_v1 import PublisherAsyncClient
+    from google.pubsub_v1.types import PublishRequest
 
 PUBLISH_SECONDS = 2.0
 """For everything that one publish may take, retries included."""
@@ -64,15 +65,12 @@ class PubSubClient:
         attributes = dict(attributes or {})
         _check(message, attributes)
         from google.api_core import exceptions  # noqa: PLC0415 - at the first publish, after the cold start
-        from google.pubsub_v1.types import PubsubMessage  # noqa: PLC0415
 
-        message_ = PubsubMessage(data=message, attributes=attributes, ordering_key=ordering_key)
-        name, seconds = f"projects/{self._project}/topics/{topic}", remaining(PUBLISH_SECONDS)
+        request = _request(f"projects/{self._project}/topics/{topic}", message, attributes, ordering_key)
+        seconds = remaining(PUBLISH_SECONDS)
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._publisher().publish(
-                    topic=name, messages=[message_], retry=_retry(seconds), timeout=seconds
-                )
+                answer = await self._publisher().publish(request=request, retry=_retry(seconds), timeout=seconds)
         except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
             raise translate(error, f"publishing to {topic}") from error
         except TimeoutError as error:
@@ -103,6 +101,15 @@ class PubSubClient:
 def pubsub_client() -> PubSubClient:
     """The client of this process and event loop."""
     return PubSubClient()
+
+
+def _request(topic: str, message: bytes, attributes: Mapping[str, str], ordering_key: str) -> PublishRequest:
+    """Made of the plain protocol buffers, and wrapped: the library's own classes take five times as long to fill."""
+    from google.pubsub_v1.types import PublishRequest, PubsubMessage  # noqa: PLC0415
+
+    plain = PubsubMessage.pb()(data=message, attributes=attributes, ordering_key=ordering_key)
+    request: PublishRequest = PublishRequest.wrap(PublishRequest.pb()(topic=topic, messages=[plain]))
+    return request
 
 
 def _retry(seconds: float) -> AsyncRetry:
