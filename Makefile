@@ -22,9 +22,9 @@ run: install     ## start everything, play a payment, stay up (Ctrl-C stops)
 demo: install    ## the same, checked step by step; exits 0, or non-zero naming the step that failed
 	@$(BIN)/python -m tools.demo
 
-test: install    ## all tests, with coverage; what they draw goes to build/
+test: install    ## all tests, a process per core, with coverage; what they draw goes to build/
 	@mkdir -p build
-	@ARTEFACTS=build $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@ARTEFACTS=build $(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 lint: install    ## ruff, mypy, and whether functions.json is current
 	@$(BIN)/ruff check .

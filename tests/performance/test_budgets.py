@@ -39,11 +39,11 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=165),
-    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=189),
-    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=189),
+    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=166),
+    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=190),
+    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=190),
     "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=330),
-    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=343),
+    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=344),
     "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=139),
 }
 NEW = {
