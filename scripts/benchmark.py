@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from common.errors import RaptorFlowError
-from scripts.benchmarks import p7_warm, p8_cold_start, p9_acknowledgement, p11_packaging
+from scripts.benchmarks import p6_client, p7_warm, p8_cold_start, p9_acknowledgement, p11_packaging
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.report import Row, table
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "P6": p6_client.measure,
     "P7": p7_warm.measure,
     "P8": p8_cold_start.measure,
     "P9": p9_acknowledgement.measure,
