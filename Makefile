@@ -38,7 +38,7 @@ format: install  ## let ruff rewrite
 
 lock: install    ## compile requirements.txt from pyproject.toml's groups, with hashes
 	@$(BIN)/uv pip compile pyproject.toml $(addprefix --group ,$(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups'])")) \
-		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" --quiet --output-file requirements.txt
 
 manifest: install ## write functions.json from the code

@@ -6,22 +6,21 @@ another service account.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from common import clock
-from common.errors import InvalidInput, Unavailable
+from common.errors import InvalidInput
 from common.functions import context
-from common.functions.deadline import remaining
-from common.infrastructure.endpoints import emulator
-from common.infrastructure.errors import NotFound, translate
+from common.infrastructure.calls import call
+from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.errors import NotFound
 from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from google.cloud.tasks_v2 import CloudTasksAsyncClient
 
@@ -86,7 +85,10 @@ class CloudTasksClient:
         if delay_seconds:
             task.schedule_time = clock.now() + timedelta(seconds=delay_seconds)
         client = self._tasks()
-        answer = await self._call(f"enqueueing to {queue}", client.create_task, parent=parent, task=task)
+        # Tried again after a lost connection: what was created unnoticed is refused as existing.
+        answer = await call(
+            f"enqueueing to {queue}", client.create_task, seconds=CALL_SECONDS, parent=parent, task=task
+        )
         name: str = answer.name
         return name
 
@@ -97,7 +99,7 @@ class CloudTasksClient:
             PermissionDenied, Unavailable: as `create_task`.
         """
         try:
-            await self._call("deleting a task", self._tasks().delete_task, name=task_name)
+            await call("deleting a task", self._tasks().delete_task, seconds=CALL_SECONDS, name=task_name)
         except NotFound:
             return
 
@@ -106,35 +108,14 @@ class CloudTasksClient:
         if self._client is not None:
             await self._client.transport.close()  # type: ignore[no-untyped-call] # the library's
 
-    async def _call(self, what: str, method: Callable[..., Awaitable[Any]], **arguments: Any) -> Any:
-        from google.api_core import exceptions, retry_async  # noqa: PLC0415 - loaded with the client
-
-        seconds = remaining(CALL_SECONDS)
-        # A lost connection is noticed by the next call only; what was created unnoticed is refused as existing.
-        retry = retry_async.AsyncRetry(
-            predicate=lambda error: isinstance(error, exceptions.ServiceUnavailable),
-            initial=0.05,
-            maximum=0.5,
-            timeout=seconds,
-        )
-        try:
-            async with asyncio.timeout(seconds):
-                return await method(**arguments, retry=retry, timeout=seconds)
-        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-            raise translate(error, what) from error
-        except TimeoutError as error:
-            raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
-
     def _tasks(self) -> CloudTasksAsyncClient:
         if self._client is None:
-            import grpc.aio  # noqa: PLC0415
             from google.cloud.tasks_v2 import CloudTasksAsyncClient  # noqa: PLC0415
             from google.cloud.tasks_v2.services.cloud_tasks.transports import (  # noqa: PLC0415
                 CloudTasksGrpcAsyncIOTransport,
             )
 
-            host = emulator("CLOUD_TASKS_EMULATOR_HOST")
-            channel = grpc.aio.insecure_channel(host) if host else None
+            channel = emulator_channel("CLOUD_TASKS_EMULATOR_HOST")
             self._client = CloudTasksAsyncClient(
                 transport=CloudTasksGrpcAsyncIOTransport(channel=channel) if channel else None
             )

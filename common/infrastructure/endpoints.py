@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from common.errors import Misconfigured
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 
 def emulator(variable: str) -> str | None:
@@ -21,3 +25,11 @@ def emulator(variable: str) -> str | None:
     if host and os.environ.get("K_SERVICE"):
         raise Misconfigured(f"{variable} must not be set on a deployed function")
     return host or None
+
+
+def emulator_channel(variable: str) -> grpc.aio.Channel | None:
+    """A gRPC channel to the service that ``variable`` names, or None for Google's own; see `emulator`."""
+    import grpc.aio  # noqa: PLC0415 - at the first call of a client
+
+    host = emulator(variable)
+    return grpc.aio.insecure_channel(host) if host else None

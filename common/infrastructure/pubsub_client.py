@@ -6,25 +6,23 @@ none of its threads survives gunicorn's fork.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from common.errors import InvalidInput, Unavailable
-from common.functions.deadline import remaining
-from common.infrastructure.endpoints import emulator
-from common.infrastructure.errors import translate
+from common.errors import InvalidInput
+from common.infrastructure.calls import call
+from common.infrastructure.endpoints import emulator_channel
 from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from google.api_core.retry_async import AsyncRetry
     from google.pubsub_v1 import PublisherAsyncClient
     from google.pubsub_v1.types import PublishRequest
 
 PUBLISH_SECONDS = 2.0
 """For everything that one publish may take, retries included."""
+TRANSIENT = frozenset({"ServiceUnavailable", "Aborted", "InternalServerError"})
 MAX_MESSAGE_BYTES = 10_000_000
 MAX_ATTRIBUTES = 100
 MAX_KEY_BYTES, MAX_VALUE_BYTES = 256, 1024
@@ -64,17 +62,14 @@ class PubSubClient:
         """
         attributes = dict(attributes or {})
         _check(message, attributes)
-        from google.api_core import exceptions  # noqa: PLC0415 - at the first publish, after the cold start
-
         request = _request(f"projects/{self._project}/topics/{topic}", message, attributes, ordering_key)
-        seconds = remaining(PUBLISH_SECONDS)
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._publisher().publish(request=request, retry=_retry(seconds), timeout=seconds)
-        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-            raise translate(error, f"publishing to {topic}") from error
-        except TimeoutError as error:
-            raise Unavailable(f"publishing to {topic} took more than {seconds:.1f} s") from error
+        answer = await call(
+            f"publishing to {topic}",
+            self._publisher().publish,
+            seconds=PUBLISH_SECONDS,
+            transient=TRANSIENT,
+            request=request,
+        )
         identity: str = answer.message_ids[0]
         return identity
 
@@ -85,12 +80,10 @@ class PubSubClient:
 
     def _publisher(self) -> PublisherAsyncClient:
         if self._client is None:
-            import grpc.aio  # noqa: PLC0415
             from google.pubsub_v1 import PublisherAsyncClient  # noqa: PLC0415
             from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport  # noqa: PLC0415
 
-            host = emulator("PUBSUB_EMULATOR_HOST")
-            channel = grpc.aio.insecure_channel(host) if host else None
+            channel = emulator_channel("PUBSUB_EMULATOR_HOST")
             self._client = PublisherAsyncClient(
                 transport=PublisherGrpcAsyncIOTransport(channel=channel) if channel else None
             )
@@ -110,15 +103,6 @@ def _request(topic: str, message: bytes, attributes: Mapping[str, str], ordering
     plain = PubsubMessage.pb()(data=message, attributes=attributes, ordering_key=ordering_key)
     request: PublishRequest = PublishRequest.wrap(PublishRequest.pb()(topic=topic, messages=[plain]))
     return request
-
-
-def _retry(seconds: float) -> AsyncRetry:
-    from google.api_core import exceptions, retry_async  # noqa: PLC0415
-
-    transient = (exceptions.ServiceUnavailable, exceptions.Aborted, exceptions.InternalServerError)
-    return retry_async.AsyncRetry(
-        predicate=lambda error: isinstance(error, transient), initial=0.05, maximum=0.5, timeout=seconds
-    )
 
 
 def _check(message: bytes, attributes: Mapping[str, str]) -> None:

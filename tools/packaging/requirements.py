@@ -1,5 +1,8 @@
 """A function's own ``requirements.txt``, cut from the repository's locked one.
 
+The lock keeps extras (``google-auth[pyopenssl]==…``). Without them pip 23, which CPython 3.11 brings, takes the newest
+version for an extra that another package asks for, and, as hashes are required, stops once there is a newer one.
+
 ``make lock`` notes below each package what it came ``# via``: a dependency group of ``pyproject.toml``, or another
 package. Followed backwards, these notes give what a set of groups needs, without asking an index or an installation.
 Versions, hashes and markers are kept to the letter, the notes are not: a new development tool must change no function.
@@ -39,7 +42,8 @@ PLATFORMS: tuple[Mapping[str, str], ...] = tuple(
 """Where a function runs. The platform picks the patch release, so what any of them needs is in."""
 
 _PACKAGE = re.compile(
-    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?: ; (?P<marker>[^\\\n]+?))? \\?$"
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z0-9,._-]+\])?==(?P<version>[^\s;\\]+)"
+    r"(?: ; (?P<marker>[^\\\n]+?))? \\?$"
 )
 _GROUP = re.compile(r"\(pyproject\.toml:([A-Za-z0-9._-]+)\)")
 
