@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from common.redis import lua_scripts
 from common.redis.errors import CommandRefused
 from common.redis.keys import PROBE
+from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 
 if TYPE_CHECKING:
     from common.redis.client import RedisClient
@@ -58,7 +58,7 @@ async def delete_if_equal(client: RedisClient, key: str, expected: Argument) -> 
         return bool(await client.execute("DELEX", key, "IFEQ", expected))
     if spelling == "DELIFEQ":
         return bool(await client.execute("DELIFEQ", key, expected))
-    return bool(await client.run(lua_scripts.DELETE_IF_EQUAL, [key], [expected]))
+    return bool(await client.run(DELETE_IF_EQUAL, [key], [expected]))
 
 
 async def set_if_equal(
@@ -77,7 +77,7 @@ async def set_if_equal(
         life = ("KEEPTTL",) if ttl_ms is None else ("PX", ttl_ms)
         return await client.execute("SET", key, value, "IFEQ", expected, *life) is not None
     arguments = [expected, value, "" if ttl_ms is None else ttl_ms]
-    return bool(await client.run(lua_scripts.SET_IF_EQUAL, [key], arguments))
+    return bool(await client.run(SET_IF_EQUAL, [key], arguments))
 
 
 def _knows(reply: Any) -> bool:

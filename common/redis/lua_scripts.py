@@ -1,30 +1,19 @@
-"""Every Lua script (R20); see `common.redis.scripts` for the rules that they keep."""
+"""Every Lua script (R20), for warm-up and for tests; see `common.redis.scripts` for the rules that they keep.
+
+A service imports its own from `common.redis.lua`, so that a function carries the scripts that it runs and no others.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 from common.redis.scripts import Script
 
 if TYPE_CHECKING:
     from common.redis.client import RedisClient
 
-# --- compare.py: where the server has no single command for it
-
-DELETE_IF_EQUAL = Script(
-    "delete_if_equal",
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0",
-)
-
-SET_IF_EQUAL = Script(
-    "set_if_equal",
-    """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
-else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1
-""",
-)
+__all__ = ["DELETE_IF_EQUAL", "SET_IF_EQUAL", "all_scripts", "register_scripts"]
 
 
 def all_scripts() -> tuple[Script, ...]:

@@ -1,4 +1,4 @@
-"""Lua scripts: one `Script` each, in `common.redis.lua_scripts`; run with `RedisClient.run` or as part of a pipeline.
+"""Lua scripts: one `Script` each, below `common.redis.lua`; run with `RedisClient.run` or as part of a pipeline.
 
 Rules, which tests hold: every key is in KEYS; nothing but the standard library of Lua and ``cjson`` (no ``struct``,
 ``bit``, ``cmsgpack``: other servers lack them); no shebang (the client adds Upstash's); time comes from the caller.
