@@ -19,7 +19,7 @@ async-timeout==5.0.1 ; python_full_version < '3.11.3' \
 colorama==0.4.6 ; sys_platform == 'win32' \
     --hash=sha256:bb
     # via functions-framework
-fakeredis[json,lua]==2.40.0 \
+fakeredis[json, lua]==2.40.0 \
     --hash=sha256:cc
     # via raptorflow-functions (pyproject.toml:dev)
 functions-framework==3.10.2 \
@@ -43,7 +43,7 @@ def test_a_closure_follows_the_notes_and_leaves_out_what_others_need() -> None:
 
 
 def test_an_extra_stays_with_its_pin_and_names_no_other_package() -> None:
-    assert "fakeredis[json,lua]==2.40.0 \\\n    --hash=sha256:cc\n" in Lock(LOCK).requirements(["dev"])
+    assert "fakeredis[json, lua]==2.40.0 \\\n    --hash=sha256:cc\n" in Lock(LOCK).requirements(["dev"])
 
 
 def test_what_any_patch_release_of_the_platform_needs_is_in_with_its_marker() -> None:

@@ -42,7 +42,7 @@ PLATFORMS: tuple[Mapping[str, str], ...] = tuple(
 """Where a function runs. The platform picks the patch release, so what any of them needs is in."""
 
 _PACKAGE = re.compile(
-    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z0-9,._-]+\])?==(?P<version>[^\s;\\]+)"
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z0-9,. _-]+\])?==(?P<version>[^\s;\\]+)"
     r"(?: ; (?P<marker>[^\\\n]+?))? \\?$"
 )
 _GROUP = re.compile(r"\(pyproject\.toml:([A-Za-z0-9._-]+)\)")
