@@ -9,11 +9,12 @@ BIN    := $(VENV)/bin
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(VENV)/.installed   ## make .venv from requirements.txt, hashes checked
+install: $(VENV)/.installed   ## make .venv from requirements.txt, which names everything: hashes checked, nothing else taken
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip check
 	@touch $@
 
 run: install     ## start everything, play a payment, stay up (Ctrl-C stops)

@@ -39,12 +39,12 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=166),
-    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=190),
-    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=190),
-    "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=330),
-    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=344),
-    "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=139),
+    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=168),
+    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=191),
+    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=191),
+    "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=333),
+    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=346),
+    "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=141),
 }
 NEW = {
     # A function that has just been made passes with these; give it a line of its own when it is finished.
@@ -83,7 +83,7 @@ def test_a_function_loads_no_more_than_its_budget_before_its_first_request(name:
 def test_an_artefact_holds_no_more_than_its_budget(name: str) -> None:
     with zipfile.ZipFile(io.BytesIO(ARTIFACTS[name].content)) as opened:
         requirements = opened.read("requirements.txt").decode()
-    installed = [line for line in requirements.splitlines() if "==" in line]
+    installed = {line.partition("==")[0].partition("[")[0] for line in requirements.splitlines() if "==" in line}
     assert len(installed) <= budget_of(name).installed, installed
     assert len(ARTIFACTS[name].content) <= budget_of(name).kib * 1024
 

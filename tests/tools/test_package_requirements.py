@@ -42,8 +42,9 @@ def test_a_closure_follows_the_notes_and_leaves_out_what_others_need() -> None:
     assert lock.names(["redis"]) == {"redis", "async-timeout"}
 
 
-def test_an_extra_stays_with_its_pin_and_names_no_other_package() -> None:
-    assert "fakeredis[json, lua]==2.40.0 \\\n    --hash=sha256:cc\n" in Lock(LOCK).requirements(["dev"])
+def test_a_package_with_an_extra_is_pinned_without_it_too() -> None:
+    pinned = "==2.40.0 \\\n    --hash=sha256:cc\n"
+    assert f"\nfakeredis{pinned}fakeredis[json, lua]{pinned}" in Lock(LOCK).requirements(["dev"])
 
 
 def test_what_any_patch_release_of_the_platform_needs_is_in_with_its_marker() -> None:

@@ -1,7 +1,8 @@
 """A function's own ``requirements.txt``, cut from the repository's locked one.
 
-The lock keeps extras (``google-auth[pyopenssl]==…``). Without them pip 23, which CPython 3.11 brings, takes the newest
-version for an extra that another package asks for, and, as hashes are required, stops once there is a newer one.
+The lock keeps extras (``google-auth[pyopenssl]==…``); a function's file says both forms. To pip 23, which CPython 3.11
+brings, a package and the same with an extra are two: it takes the newest version of the one that is not pinned and, as
+hashes are required, stops once that is newer than the lock.
 
 ``make lock`` notes below each package what it came ``# via``: a dependency group of ``pyproject.toml``, or another
 package. Followed backwards, these notes give what a set of groups needs, without asking an index or an installation.
@@ -42,7 +43,7 @@ PLATFORMS: tuple[Mapping[str, str], ...] = tuple(
 """Where a function runs. The platform picks the patch release, so what any of them needs is in."""
 
 _PACKAGE = re.compile(
-    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z0-9,. _-]+\])?==(?P<version>[^\s;\\]+)"
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\[[a-z0-9,. _-]+\])?==(?P<version>[^\s;\\]+)"
     r"(?: ; (?P<marker>[^\\\n]+?))? \\?$"
 )
 _GROUP = re.compile(r"\(pyproject\.toml:([A-Za-z0-9._-]+)\)")
@@ -128,10 +129,11 @@ def _read(text: str) -> Iterable[Pinned]:
         if not found or not hashes or "# via" not in note:
             raise ValueError(f"requirements.txt was not made by `make lock`: {lines[0]}")
         said = _GROUP.sub("", note.replace("# via", "").replace("#", " ")).split()
-        marker = found["marker"]
+        marker, extras = found["marker"], found["extras"]
+        pinned = "\n".join([lines[0], *hashes]) + "\n"
         yield Pinned(
             name=canonicalize_name(found["name"]),
-            text="\n".join([lines[0], *hashes]) + "\n",
+            text=pinned.replace(extras, "", 1) + pinned if extras else pinned,
             groups=frozenset(_GROUP.findall(note)),
             parents=frozenset(canonicalize_name(name) for name in said),
             deployed=not marker or any(Marker(marker).evaluate(dict(platform)) for platform in PLATFORMS),
