@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         SecretStr, Field(description="rediss://default:PASSWORD@HOST:6379; Upstash's https:// URL works with the token")
     ] = SecretStr("")
     upstash_redis_token: Annotated[SecretStr, Field(description="the password, where the URL has none")] = SecretStr("")
+    redis_memory_quota_mb: Annotated[
+        int, Field(gt=0, description="megabytes that Upstash's plan holds; health warns from 80 % of it on")
+    ] = 256
     database_url: Annotated[
         SecretStr, Field(description="Postgres through Supabase's transaction pooler, with sslmode=require")
     ] = SecretStr("")

@@ -105,7 +105,13 @@ class RedisClient:
             return await self.execute(*command, idempotent=idempotent, raw=raw)
 
     async def pipeline(
-        self, steps: Sequence[Step], *, transaction: bool = False, idempotent: bool = False, raw: bool = False
+        self,
+        steps: Sequence[Step],
+        *,
+        transaction: bool = False,
+        idempotent: bool = False,
+        raw: bool = False,
+        seconds: float | None = None,
     ) -> list[Any]:
         """Run several commands and scripts in one round trip, in order.
 
@@ -117,13 +123,16 @@ class RedisClient:
             transaction: all of them without anybody in between, none if one cannot be understood.
             idempotent: running them twice does no harm.
             raw: leave bytes in the answers.
+            seconds: to wait for each part's answers, if not a second.
 
         Raises:
             InvalidValue: an argument cannot be sent, or a transaction is too large.
             CommandRefused: a transaction was refused as a whole.
             Unavailable: see `execute`.
         """
-        replies = await pipelines.run(self._batcher(), steps, transaction=transaction, idempotent=idempotent)
+        replies = await pipelines.run(
+            self._batcher(), steps, transaction=transaction, idempotent=idempotent, seconds=seconds
+        )
         return replies if raw else [pipelines.decoded(reply) for reply in replies]
 
     async def ping(self) -> None:

@@ -16,7 +16,7 @@ and ours beside them:
     cachegen:{workspace_id}, cachetag:{workspace_id}:{tag}    generations: what was stored under an older one is a miss
     stream:{channel}                            the last messages of a channel, to fill gaps from
     approval:{gate_id}, prefs:{workspace_id}, scratch:{session_id}, limits:{user_id}, evt:{handler}:{event_id},
-    metrics:{name}
+    metrics:{name}, restoring:{id}
 
 A part that comes from outside is percent-escaped, so it can neither pretend to be two, nor be a pattern or a hash tag;
 one that is long is hashed. Names of queues and resources of locks are literal hash tags, ``queue:{agent_tasks}:r``,
@@ -142,6 +142,11 @@ def event(handler: str, event_id: str) -> str:
 def metrics(name: str) -> str:
     """Figures for a dashboard."""
     return _key("metrics", name)
+
+
+def restoring(part: str) -> str:
+    """Where a restore puts a collection together."""
+    return _key("restoring", part)
 
 
 def _key(kind: str, *parts: str) -> str:

@@ -21,23 +21,28 @@ MAX_TRANSACTION_COMMANDS = 10_000
 
 
 async def run(
-    batcher: Batcher, steps: Sequence[Step], *, transaction: bool = False, idempotent: bool = False
+    batcher: Batcher,
+    steps: Sequence[Step],
+    *,
+    transaction: bool = False,
+    idempotent: bool = False,
+    seconds: float | None = None,
 ) -> list[Any]:
     """Run ``steps`` in order; see `RedisClient.pipeline`."""
     if transaction:
-        return await _transaction(batcher, steps, idempotent=idempotent)
+        return await _transaction(batcher, steps, idempotent=idempotent, seconds=seconds)
     commands = _commands(batcher, steps)
     replies: list[Any] = []
     part: list[bytes] = []
     size = 0
     for command in commands:
         if part and (len(part) == MAX_PART_COMMANDS or size + len(command) > MAX_PART_BYTES):
-            replies += await batcher.submit(b"".join(part), len(part), idempotent=idempotent)
+            replies += await batcher.submit(b"".join(part), len(part), idempotent=idempotent, seconds=seconds)
             part, size = [], 0
         part.append(command)
         size += len(command)
     if part:
-        replies += await batcher.submit(b"".join(part), len(part), idempotent=idempotent)
+        replies += await batcher.submit(b"".join(part), len(part), idempotent=idempotent, seconds=seconds)
     return await _with_texts(batcher, steps, replies, idempotent=idempotent)
 
 
@@ -76,7 +81,9 @@ async def _with_texts(batcher: Batcher, steps: Sequence[Step], replies: list[Any
     return replies
 
 
-async def _transaction(batcher: Batcher, steps: Sequence[Step], *, idempotent: bool) -> list[Any]:
+async def _transaction(
+    batcher: Batcher, steps: Sequence[Step], *, idempotent: bool, seconds: float | None
+) -> list[Any]:
     if not steps:
         return []
     commands = _commands(batcher, steps)
@@ -86,7 +93,7 @@ async def _transaction(batcher: Batcher, steps: Sequence[Step], *, idempotent: b
             f"a transaction may have {MAX_TRANSACTION_COMMANDS} commands and {MAX_REQUEST_BYTES} bytes, this one has"
             f" {len(commands)} and {len(payload)}: split it"
         )
-    *queued, executed = await batcher.submit(payload, len(commands) + 2, idempotent=idempotent)
+    *queued, executed = await batcher.submit(payload, len(commands) + 2, idempotent=idempotent, seconds=seconds)
     if isinstance(executed, list):
         return executed
     refused = next((reply for reply in queued if isinstance(reply, Exception)), executed)

@@ -13,6 +13,7 @@ import pytest
 from common.config import Environment, Settings, get_settings
 from common.errors import Misconfigured
 from common.redis.config import RedisConfig
+from common.redis.health import RedisHealthChecker
 from functions.webhooks.phonepe.endpoint import PhonePeEndpoint
 
 DEPLOYED = {
@@ -133,6 +134,7 @@ def test_the_hot_path_has_the_same_defaults(monkeypatch: pytest.MonkeyPatch) -> 
     assert endpoint.signature_header == settings.phonepe_signature_header
     assert endpoint.key_id_header == settings.phonepe_key_id_header
     assert endpoint.authorization_header == settings.phonepe_authorization_header
+    assert RedisHealthChecker().quota == settings.redis_memory_quota_mb * 1_000_000
 
 
 def test_importing_the_package_does_not_import_pydantic() -> None:

@@ -35,6 +35,7 @@ PATTERNS = {
     keys.limits("u"): "raptorflow:limits:u",
     keys.event("on_x", "e"): "raptorflow:evt:on_x:e",
     keys.metrics("agents"): "raptorflow:metrics:agents",
+    keys.restoring("i"): "raptorflow:restoring:i",
 }
 
 

@@ -1,0 +1,69 @@
+"""What a long operation may cost: every command is billed, so none that looks at many keys runs without a bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class BudgetExceeded(InvalidInput):
+    """It would take more commands than allowed; the message says how many were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is.
+
+    Attributes:
+        keys: dealt with.
+        commands: that the server was made to run, at most, those inside scripts included.
+    """
+
+    keys: int
+    commands: int
+
+
+@dataclass(slots=True)
+class Spending:
+    """Counts commands against a budget.
+
+    Attributes:
+        budget: commands that may be run.
+        progress: is called whenever some keys are done.
+        keys: done so far.
+        commands: so far.
+
+    Example:
+        >>> spending = Spending(budget=10)
+        >>> spending.plan(11)
+        BudgetExceeded: it takes more than 10 commands (0 sent, 11 more now): ...
+    """
+
+    budget: int
+    progress: Callable[[Progress], object] | None = None
+    keys: int = 0
+    commands: int = 0
+
+    def plan(self, commands: int) -> None:
+        """Count commands that are about to be sent.
+
+        Raises:
+            BudgetExceeded: they are too many; none of them must be sent.
+        """
+        if self.commands + commands > self.budget:
+            raise BudgetExceeded(
+                f"it takes more than {self.budget} commands ({self.commands} sent, {commands} more now): choose a"
+                " narrower pattern or a larger budget"
+            )
+        self.commands += commands
+
+    def done(self, keys: int) -> None:
+        """Tell that so many more keys are done."""
+        self.keys += keys
+        if self.progress is not None:
+            self.progress(Progress(self.keys, self.commands))
