@@ -138,7 +138,14 @@ def test_pip_takes_the_requirements_as_they_are(tmp_path: Path) -> None:
     zipfile.ZipFile(io.BytesIO(largest.content)).extract("requirements.txt", tmp_path)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "environment"], check=True)
     wanted = tmp_path / "requirements.txt"
-    command = [tmp_path / "environment/bin/pip", "--disable-pip-version-check", "install", "--dry-run", "-r", wanted]
+    command: list[str | Path] = [
+        tmp_path / "environment/bin/pip",
+        "--disable-pip-version-check",
+        "install",
+        "--dry-run",
+        "-r",
+        wanted,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Would install" in done.stdout
