@@ -1,17 +1,20 @@
-"""What each function may weigh: modules loaded before its first request, packages among them, bytes of its artefact.
+"""What each function weighs: modules loaded before its first request, packages among them, size of its artefact.
 
-A number here grows only by an edit of this file, so a cold start that gets dearer is seen in review. The counts are
-those of the artefact, unpacked and loaded by the framework; what the framework itself loads is not counted.
+A cold start that gets dearer, or a zip that gets bigger, is seen in review: a number here changes only by an edit of
+this file. Modules and packages are exact; the size may be a twentieth below its bound, so that not every edited line is
+an edit here too. All of it is of the artefact, unpacked and loaded by the framework; what the framework itself loads is
+not counted.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,17 +22,18 @@ import pytest
 from tools.package import package
 
 ARTIFACTS = {artifact.function: artifact for artifact in package(Path(__file__).parents[2])[0]}
+SLACK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Upper bounds.
+    """A function's weight.
 
     Attributes:
         modules: ours that are loaded before the first request.
         packages: of others, by their top-level names, loaded by then.
         installed: packages in its requirements.
-        kib: of its zip.
+        kib: of its zip, rounded up.
     """
 
     modules: int
@@ -39,15 +43,15 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=168),
-    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=191),
-    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=191),
-    "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=333),
-    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=346),
-    "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=141),
+    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=171),
+    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=195),
+    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=195),
+    "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=342),
+    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=354),
+    "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=144),
 }
 NEW = {
-    # A function that has just been made passes with these; give it a line of its own when it is finished.
+    # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
     "webhook": Budget(modules=30, packages=0, installed=45, kib=150),
     "event": Budget(modules=40, packages=0, installed=60, kib=250),
     "job": Budget(modules=45, packages=0, installed=60, kib=300),
@@ -66,26 +70,28 @@ print(json.dumps([sorted(ours), sorted(others)]))
 """
 
 
-def budget_of(name: str) -> Budget:
-    return BUDGETS.get(name) or NEW[name.partition("-")[0]]
-
-
-@pytest.mark.parametrize("name", sorted(ARTIFACTS))
-def test_a_function_loads_no_more_than_its_budget_before_its_first_request(name: str, tmp_path: Path) -> None:
-    zipfile.ZipFile(io.BytesIO(ARTIFACTS[name].content)).extractall(tmp_path)
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, check=True)
+def weigh(name: str, folder: Path) -> tuple[Budget, str]:
+    """What a function weighs, and the names behind the numbers."""
+    content = ARTIFACTS[name].content
+    zipfile.ZipFile(io.BytesIO(content)).extractall(folder)
+    required = (folder / "requirements.txt").read_text().splitlines()
+    installed = sorted({line.partition("==")[0].partition("[")[0] for line in required if "==" in line})
+    done = subprocess.run([sys.executable, "-c", CODE], cwd=folder, capture_output=True, text=True, check=True)
     ours, others = json.loads(done.stdout)
-    assert len(ours) <= budget_of(name).modules, ours
-    assert len(others) <= budget_of(name).packages, others
+    weight = Budget(len(ours), len(others), len(installed), math.ceil(len(content) / 1024))
+    return weight, f"it weighs {weight}: {ours} {others} {installed}"
 
 
 @pytest.mark.parametrize("name", sorted(ARTIFACTS))
-def test_an_artefact_holds_no_more_than_its_budget(name: str) -> None:
-    with zipfile.ZipFile(io.BytesIO(ARTIFACTS[name].content)) as opened:
-        requirements = opened.read("requirements.txt").decode()
-    installed = {line.partition("==")[0].partition("[")[0] for line in requirements.splitlines() if "==" in line}
-    assert len(installed) <= budget_of(name).installed, installed
-    assert len(ARTIFACTS[name].content) <= budget_of(name).kib * 1024
+def test_a_function_weighs_what_its_budget_says(name: str, tmp_path: Path) -> None:
+    weight, told = weigh(name, tmp_path)
+    budget = BUDGETS.get(name)
+    if budget is None:
+        bounds = NEW[name.partition("-")[0]]
+        assert all(own <= most for own, most in zip(astuple(weight), astuple(bounds), strict=True)), told
+        return
+    assert replace(weight, kib=budget.kib) == budget, told
+    assert budget.kib * (1 - SLACK) <= weight.kib <= budget.kib, told
 
 
 def test_every_budget_is_of_a_function_that_exists() -> None:
