@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+import httpx
 import pytest
+from httpx._transports import default as httpx_transport
 
 from common import ids
 from common.lifecycle import aclose_all
@@ -17,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _certificates_are_read_once() -> Iterator[None]:
+    """Each of thousands of clients would read them for 50 ms; all of them speak unencrypted to this machine."""
+    with patch.object(httpx_transport, "create_ssl_context", functools.cache(httpx.create_ssl_context)):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from common.functions.testing import HttpEvent
 
 PARENT = """
-import asyncio, base64, importlib, json, os, signal, sys
+import asyncio, base64, functools, importlib, json, os, signal, sys
 import httpx, psycopg, requests
 from google.cloud.tasks_v2 import CloudTasksAsyncClient
 from google.pubsub_v1 import PublisherAsyncClient
@@ -31,6 +31,10 @@ from common.redis.batching import Batcher
 
 main = importlib.import_module(sys.argv[1]).main
 left = 0
+from httpx._transports import default
+default.create_ssl_context = functools.cache(default.create_ssl_context)
+# reads certificates for 50 ms, which each child would repeat
+default.create_ssl_context(verify=True, cert=None, trust_env=True)
 
 def step():
     global left
