@@ -37,10 +37,13 @@ format: install  ## let ruff rewrite
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: install    ## compile requirements.txt from pyproject.toml's groups, with hashes
-	@$(BIN)/uv pip compile pyproject.toml $(addprefix --group ,$(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups'])")) \
-		--universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --quiet --output-file requirements.txt
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" --quiet
+
+lock: install    ## compile requirements.txt from pyproject.toml's groups, with hashes, and those of the benchmark's peers
+	@$(COMPILE) --output-file requirements.txt pyproject.toml \
+		$(addprefix --group ,$(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups'])"))
+	@for peer in scripts/benchmarks/sides/*.in; do $(COMPILE) --output-file $${peer%.in}.txt $$peer || exit 1; done
 
 manifest: install ## write functions.json from the code
 	@$(BIN)/python -m tools.manifest

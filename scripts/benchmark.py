@@ -5,8 +5,10 @@
     python -m scripts.benchmark --json              for machines
 
 The rounds of ours and of the comparison alternate, and a ratio is the median of the ratios within each round: what else
-the machine does falls on both. Absolute times mean nothing on a shared machine. Environments are made from the lock
-once and kept in ``.local/benchmark``; the local cloud runs for as long as this does.
+the machine does falls on both. Absolute times mean nothing on a shared machine. X (commands executed, which Upstash
+bills) and RT (round trips) are counted by the server and are the same in every run. Environments are made once, from
+the lock and from the peers' own ones (``scripts/benchmarks/sides/*.txt``), and kept in ``.local/benchmark``; the local
+cloud runs for as long as this does.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from common.errors import RaptorFlowError
-from scripts.benchmarks import p6_client, p7_warm, p8_cold_start, p9_acknowledgement, p11_packaging
+from scripts.benchmarks import p5_sessions, p6_client, p7_warm, p8_cold_start, p9_acknowledgement, p11_packaging
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.report import Row, table
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "P5": p5_sessions.measure,
     "P6": p6_client.measure,
     "P7": p7_warm.measure,
     "P8": p8_cold_start.measure,

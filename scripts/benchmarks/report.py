@@ -53,6 +53,11 @@ def absolute(id: str, what: str, value: float, unit: str, target: float, against
     return Row(id, what, value, None, unit, value, target, against)
 
 
+def counted(id: str, what: str, ours: float, peer: float | None, unit: str, target: float, against: str = "") -> Row:  # noqa: A002
+    """A row of numbers that are the same in every run; the comparison's is told, the target is absolute."""
+    return Row(id, what, ours, peer, unit, ours, target, against)
+
+
 def compared(
     id: str,  # noqa: A002 - the target's own word
     what: str,
