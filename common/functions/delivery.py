@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MESSAGE_PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 _UNWRAPPED = "x-goog-pubsub-"
+_ATTEMPT = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _unwrapped(request: Request) -> Delivery:
         message_id=headers.get(f"{_UNWRAPPED}message-id"),
         publish_time=headers.get(f"{_UNWRAPPED}publish-time"),
         subscription=headers.get(f"{_UNWRAPPED}subscription-name"),
-        attempt=int(attempt) if attempt.isdecimal() else None,
+        attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else None,
         ordering_key=headers.get(f"{_UNWRAPPED}ordering-key", ""),
     )
 
@@ -175,6 +177,6 @@ def _base64(text: Any) -> bytes:
 def _time(text: Any) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # the first and the last day are out of range in another zone
         raise InvalidInput("the message's time is not RFC 3339") from None
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

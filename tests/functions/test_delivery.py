@@ -111,6 +111,16 @@ def test_unwrapped_push_keeps_no_credentials() -> None:
     assert parse_delivery(request(DATA, headers)) == EXPECTED
 
 
+@pytest.mark.parametrize("attempt", ["", "-1", "many", "9" * 5000])
+def test_a_count_that_is_none_is_left_out(attempt: str) -> None:
+    headers = {
+        "x-goog-pubsub-message-id": "42",
+        "x-goog-pubsub-publish-time": PUBLISHED,
+        "x-goog-pubsub-delivery-attempt": attempt,
+    }
+    assert parse_delivery(request(DATA, headers)).attempt is None
+
+
 def test_a_message_that_carries_no_cloudevent_is_known_by_its_own_id() -> None:
     delivery = parse_delivery(request(envelope(attributes=None)))
     assert (delivery.id, delivery.type, delivery.time) == ("42", MESSAGE_PUBLISHED, EXPECTED.publish_time)
@@ -137,6 +147,8 @@ def test_a_message_may_have_attributes_only() -> None:
         (envelope(attributes={"ce-specversion": "1.0"}), "CloudEvent"),
         (envelope(attributes={**ATTRIBUTES, "ce-specversion": "9"}), "CloudEvent"),
         (envelope(attributes={**ATTRIBUTES, "ce-time": "noon"}), "RFC 3339"),
+        (envelope(attributes={**ATTRIBUTES, "ce-time": "0001-01-01T00:00:00+05:30"}), "RFC 3339"),
+        (envelope(publishTime="9999-12-31T23:59:59-05:00"), "RFC 3339"),
     ],
 )
 def test_anything_else_is_invalid_input(body: Any, complaint: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from common.functions.testing import Main
 
 JSON = {"content-type": "application/json"}
+SCOPE = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
 INVOKER = "invoker@test.iam.gserviceaccount.com"
 
 
@@ -97,10 +99,39 @@ async def test_a_body_is_cut_off_while_it_streams_in() -> None:
         received += 1
         return {"type": "http.request", "body": b"x" * 65_536, "more_body": True}
 
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
-    response = await main(StarletteRequest(scope, endless))
+    response = await main(StarletteRequest(SCOPE, endless))
     assert (response.status_code, calls) == (413, [])
     assert received == 17  # one chunk beyond a mebibyte, and not one more
+
+
+async def test_who_sends_the_body_drop_by_drop_is_told_4xx_before_the_deadline() -> None:
+    main, calls = served()
+    drops = 0
+
+    async def drip() -> dict[str, Any]:
+        nonlocal drops
+        drops += 1
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    started = time.monotonic()
+    response = await main(StarletteRequest(SCOPE, drip))
+    assert (response.status_code, calls) == (408, [])
+    assert drops > 5
+    assert time.monotonic() - started < 4  # the function has 5 s
+
+
+async def test_who_leaves_in_the_middle_of_the_body_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    main, calls = served()
+    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def leave() -> dict[str, Any]:
+        return next(parts)
+
+    with caplog.at_level(logging.INFO):
+        response = await main(StarletteRequest(SCOPE, leave))
+    assert (response.status_code, calls) == (499, [])
+    assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
 async def test_names_with_an_underscore_are_not_seen_and_duplicates_are_kept_apart() -> None:

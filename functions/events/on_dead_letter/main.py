@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from uuid import UUID
 
 from common import clock, ids
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 EXHAUSTED = "attempts_exhausted"
 """The reason of a letter that Pub/Sub itself sent here, after the subscription's last attempt."""
 _SERVICE = "CloudPubSubDeadLetterSource"
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 @subscribe("dead-letter", secrets=["database-url"], timeout=60)
@@ -43,7 +45,7 @@ async def on_dead_letter(delivery: Delivery) -> None:
             _text(function) or "unknown",
             _text(reason),
             _text(attributes.get(dead_letter.DETAIL, "")),
-            int(attempts) if attempts.isdecimal() else None,
+            int(attempts) if _COUNT.fullmatch(attempts) else None,
             _text(delivery.type),
             _text(delivery.id),
             delivery.data,

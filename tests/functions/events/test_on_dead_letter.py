@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.functions.dead_letter import DETAIL, FUNCTION, MESSAGE_ID, REASON, SUBSCRIPTION, TOPIC
+from common.functions.dead_letter import ATTEMPTS, DETAIL, FUNCTION, MESSAGE_ID, REASON, SUBSCRIPTION, TOPIC
 from common.functions.testing import invoke, pubsub_event
 from functions.events.on_dead_letter.main import main
 
@@ -61,10 +61,10 @@ async def test_the_same_letter_twice_is_one_row_and_another_death_is_another(sta
 
 
 async def test_a_letter_of_no_known_sender_is_kept(stack: Stack) -> None:
-    hostile = {"ce-workspaceid": "not a uuid", "note": "nul \x00 inside", REASON: "a\x00b"}
+    hostile = {"ce-workspaceid": "not a uuid", "note": "nul \x00 inside", REASON: "a\x00b", ATTEMPTS: "9" * 1000}
     assert (await invoke(main, pubsub_event(b"", hostile, message_id="m-1"))).status == 204
-    (row,) = stack.rows("select reason, function, workspace_id from dead_letters")
-    assert row == {"reason": "ab", "function": "unknown", "workspace_id": None}
+    (row,) = stack.rows("select reason, function, workspace_id, attempts from dead_letters")
+    assert row == {"reason": "ab", "function": "unknown", "workspace_id": None, "attempts": None}
 
 
 async def test_an_expired_event_reaches_the_table(stack: Stack) -> None:
