@@ -14,7 +14,7 @@ from functions.events.on_phonepe_event.main import main as handler
 from functions.jobs.generate_invoice.main import main as generate_invoice
 from functions.webhooks.phonepe.main import main as webhook
 from tests.billing.test_documents import Payment
-from tests.functions.events.test_on_phonepe_event import body, push
+from tests.functions.events.ordering import body, push
 from tests.functions.jobs.test_generate_invoice import mails
 from tests.functions.webhooks.test_phonepe import BODY, signed
 from tests.path.dying import handled

@@ -117,8 +117,8 @@ def nonsense(error: InvalidInput) -> Unavailable:
 
 
 def text(value: Any) -> str:
-    """A field of an answer that should be a short text, empty if it is none."""
-    return value[:100] if isinstance(value, str) else ""
+    """A field of an answer that should be a short text, empty if it is none; without NULs, which Postgres refuses."""
+    return value.replace("\x00", "")[:100] if isinstance(value, str) else ""
 
 
 def state_and_amount(answer: dict[str, Any]) -> tuple[str, int]:

@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from .orders import OrderStatus
     from .rows import Payment
 
-ORDER_EVENTS = frozenset(
-    f"{family}.order.{verb}"
+CLAIMS = {
+    f"{family}.order.{verb}": state
     for family in ("checkout", "pg", "paylink")
-    for verb in ("completed", "complete", "failed")  # PhonePe's documents spell one of them "complete"
-)
+    for verb, state in {"completed": "COMPLETED", "complete": "COMPLETED", "failed": "FAILED"}.items()
+}
+"""What each notification says has happened. PhonePe's documents spell one of them "complete"."""
 
 
 def is_order(event: WebhookEvent) -> bool:
     """Whether it is about a payment's order."""
-    return event.event_type in ORDER_EVENTS and bool(event.subject)
+    return event.event_type in CLAIMS and bool(event.subject)
 
 
 async def settle(delivery: Delivery, event: WebhookEvent) -> None:
     """Apply the order as the status API tells it.
 
     Raises:
-        Retry: the status API says that it is pending, or something that we do not know.
+        Retry: the status API is behind the notification, or says something that we do not know.
         Drop: it is about another merchant's order.
         Unavailable: PhonePe or the database cannot answer now.
     """
@@ -53,19 +54,20 @@ async def settle(delivery: Delivery, event: WebhookEvent) -> None:
     if order.amount_paise != payment.total_amount_paise:
         await _mismatch(delivery, event)
         return
-    await _apply(delivery, payment, event.subject, order)
+    await _apply(delivery, payment, event, order)
 
 
-async def _apply(delivery: Delivery, payment: Payment, merchant_order_id: str, order: OrderStatus) -> None:
+async def _apply(delivery: Delivery, payment: Payment, event: WebhookEvent, order: OrderStatus) -> None:
+    """Never settle a notification by less than it says: a forged one would burn the true one's key."""
     match order.state:
         case "COMPLETED":
-            waiting = await refund_events.confirm_waiting(payment, merchant_order_id)
-            for finding in await payments.complete(delivery, merchant_order_id, order, waiting):
+            waiting = await refund_events.confirm_waiting(payment, event.subject)
+            for finding in await payments.complete(delivery, event.subject, order, waiting):
                 refund_events.report(finding)
-        case "FAILED" | "EXPIRED":
-            await payments.fail(delivery, merchant_order_id, order)
-        case "PENDING":
-            raise Retry("the status API says PENDING")
+        case "FAILED" | "EXPIRED" if CLAIMS[event.event_type] == "FAILED":
+            await payments.fail(delivery, event.subject, order)
+        case "PENDING" | "FAILED" | "EXPIRED":
+            raise Retry(f"the status API says {order.state}")
         case _:
             raise Retry("the status API answered an unknown state")
 

@@ -60,7 +60,8 @@ async def order_status(merchant_order_id: str) -> OrderStatus:
 
 def _read(answer: dict[str, Any]) -> OrderStatus:
     state, amount = state_and_amount(answer)
-    attempts = [item for item in answer.get("paymentDetails") or () if isinstance(item, dict)]
+    details = answer.get("paymentDetails")
+    attempts = [item for item in details if isinstance(item, dict)] if isinstance(details, list) else []
     paid = next((item for item in attempts if item.get("state") == "COMPLETED"), attempts[-1] if attempts else {})
     return OrderStatus(
         merchant_order_id=text(answer.get("merchantOrderId")) or None,
@@ -68,7 +69,7 @@ def _read(answer: dict[str, Any]) -> OrderStatus:
         state=state,
         amount_paise=amount,
         transaction_id=text(paid.get("transactionId")),
-        method=text(paid.get("paymentMode")),
+        method=text(paid.get("paymentMode"))[:64],
         instrument=_shown(paid),
         failure_code=text(answer.get("errorCode") or paid.get("errorCode")),
     )

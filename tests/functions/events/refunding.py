@@ -11,7 +11,7 @@ import httpx
 from common import clock, ids
 from common.functions.testing import Result, invoke
 from functions.events.on_phonepe_event.main import main
-from tests.functions.events.test_on_phonepe_event import NOON, deliver, push
+from tests.functions.events.ordering import NOON, deliver, push
 from tools.local.phonepe.refunds import Refund
 from tools.local.phonepe.webhooks import build_refund_event
 

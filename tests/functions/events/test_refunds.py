@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from common import clock
+from tests.functions.events.ordering import IST, NOON, deliver
 from tests.functions.events.refunding import (
     TOTAL,
     Issued,
@@ -20,7 +21,6 @@ from tests.functions.events.refunding import (
     refund,
     refunds,
 )
-from tests.functions.events.test_on_phonepe_event import IST, NOON, deliver
 from tests.stack import data_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from common.functions.testing import invoke
 from functions.events.on_phonepe_event.main import main as handler
+from tests.functions.events.ordering import body, push
 from tests.functions.events.refunding import TOTAL, documents, paid, payment, refund
-from tests.functions.events.test_on_phonepe_event import body, push
 from tests.path.dying import handled
 
 if TYPE_CHECKING:

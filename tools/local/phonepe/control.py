@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from tools.local.phonepe.app import PhonePe
 
-_FIELDS = {"state": "state", "amount": "amount", "merchantId": "merchant_id", "metaInfo": "meta_info", "fail": "fail"}
+_FIELDS = {
+    "state": "state",
+    "amount": "amount",
+    "merchantId": "merchant_id",
+    "merchantOrderId": "merchant_order_id",  # what it answers; it stays known by the id that it was made with
+    "metaInfo": "meta_info",
+    "fail": "fail",
+}
 
 
 class Control:
@@ -57,7 +64,7 @@ class Control:
         return JSONResponse(_everything(self._find(request)))
 
     async def change(self, request: Request) -> Response:
-        """``PATCH /orders/{id}``: state, amount, merchantId, metaInfo, fail."""
+        """``PATCH /orders/{id}``: state, amount, merchantId, merchantOrderId, metaInfo, fail."""
         order, changes = self._find(request), _changes(await json_object(request))
         state = changes.pop("state", order.state)
         for name, value in changes.items():
