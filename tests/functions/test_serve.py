@@ -123,10 +123,13 @@ async def test_who_sends_the_body_drop_by_drop_is_told_4xx_before_the_deadline()
 
 async def test_who_leaves_in_the_middle_of_the_body_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     main, calls = served()
-    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    parts: list[dict[str, Any]] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b"{", "more_body": True},
+    ]
 
     async def leave() -> dict[str, Any]:
-        return next(parts)
+        return parts.pop()
 
     with caplog.at_level(logging.INFO):
         response = await main(StarletteRequest(SCOPE, leave))
