@@ -1,11 +1,13 @@
 """What may go wrong with Redis, by what the caller can do about it.
 
 InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`): nothing was sent
+  LockHeld                             ... the lock is this holder's already
 CommandRefused                         the server understood and said no; nothing of that command was done
   WrongType                            ... because the key holds another type of value
 Unavailable                            (`common.errors`) certainly not executed: try again later
   OutcomeUnknown                       sent, but no answer came: it may or may not have been executed
   Overloaded                           more waits to be sent than this process should hold
+  LockTimeout, LockLost                a lock stayed taken, or went while it was needed: the work may be tried again
 Misconfigured                          (`common.errors`) the password or its rights are wrong
 """
 
@@ -52,6 +54,18 @@ class OutcomeUnknown(Unavailable):
 
 class Overloaded(Unavailable):
     """More commands wait to be sent than this process should hold."""
+
+
+class LockHeld(InvalidInput):
+    """The holder asks for a lock that it has, or is waiting for: locks are not re-entrant."""
+
+
+class LockTimeout(Unavailable):
+    """Somebody else held the lock for as long as the caller could wait."""
+
+
+class LockLost(Unavailable):
+    """The lock went while it was needed: what was done under it may have met somebody else's work."""
 
 
 _TRY_LATER = frozenset(

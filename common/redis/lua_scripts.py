@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 
 from common.redis.lua.backup import RESTORE_PART
 from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
+from common.redis.lua.locks import ACQUIRE_FENCED
 from common.redis.scripts import Script
 
 if TYPE_CHECKING:
     from common.redis.client import RedisClient
 
-__all__ = ["DELETE_IF_EQUAL", "RESTORE_PART", "SET_IF_EQUAL", "all_scripts", "register_scripts"]
+__all__ = [
+    "ACQUIRE_FENCED",
+    "DELETE_IF_EQUAL",
+    "RESTORE_PART",
+    "SET_IF_EQUAL",
+    "all_scripts",
+    "register_scripts",
+]
 
 
 def all_scripts() -> tuple[Script, ...]:
