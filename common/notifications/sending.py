@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import clock
 from common.database import execute, fetch_one
-from common.errors import InvalidInput, RaptorFlowError, Unavailable
+from common.errors import InvalidInput, Misconfigured, RaptorFlowError, Unavailable
 from common.notifications.kinds import KINDS
 from common.notifications.mail import Attachment, Mail, OutcomeUnknown, Refused, mail_client
 from common.notifications.rendering import render
@@ -111,7 +111,7 @@ async def _send(
         provider_id = await mail_client().send(mail, key)
     except OutcomeUnknown:
         raise
-    except Unavailable:
+    except (Unavailable, Misconfigured):  # it was not taken
         if since is None:  # no attempt is open: later ones may come as late as they like
             await _mark_not_sending(key, workspace_id)
         raise
