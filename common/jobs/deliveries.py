@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from common import clock
 from common.errors import InvalidInput
@@ -145,5 +146,6 @@ def bind(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str
 def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
-    kinds = getattr(hint, "__args__", None) or (hint,)
-    return any(type(value) is kind for kind in kinds)  # True is no number
+    if get_origin(hint) in {Union, UnionType}:
+        return any(_fits(value, kind) for kind in get_args(hint))
+    return type(value) is (get_origin(hint) or hint)  # True is no number; what a list holds is the job's to check
