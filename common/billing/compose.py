@@ -29,9 +29,12 @@ def buyer_of(payment: dict[str, Any]) -> Party:
     if payment["legal_name"] is None:
         raise ProfileIncomplete("no_profile")
     code = place_of_supply(
-        country=payment["country"], gstin=payment["gstin"] or "", state_code=payment["state_code"] or ""
+        country=payment["country"],
+        gstin=payment["gstin"] or "",
+        state_code=payment["state_code"] or "",
+        special_economic_zone=payment["special_economic_zone"],
     )
-    legal_name, address = normal(payment["legal_name"]), tuple(map(normal, address_lines(payment["address"])))
+    legal_name, address = normal(payment["legal_name"]), address_lines(payment["address"])
     if not all(map(is_printable, (legal_name, *address))):
         raise ProfileIncomplete("unprintable")
     return Party(

@@ -8,7 +8,8 @@ from typing import Self
 
 from common.billing.gstin import is_gstin
 from common.billing.models import Party
-from common.billing.states import STATES
+from common.billing.printable import is_printable, normal
+from common.billing.states import STATES, WITHOUT_LEGISLATURE
 from common.errors import Misconfigured
 
 DEFAULT_SAC = "998315"
@@ -42,25 +43,33 @@ class SellerConfig:
         missing = [name for name in ("SELLER_LEGAL_NAME", "SELLER_ADDRESS", "SELLER_GSTIN") if not os.environ.get(name)]
         if missing:
             raise Misconfigured(f"set {', '.join(missing)}: without them no invoice can be issued")
+        name, address = normal(os.environ["SELLER_LEGAL_NAME"]), address_lines(os.environ["SELLER_ADDRESS"])
+        sac, lut = os.environ.get("INVOICE_SAC") or DEFAULT_SAC, os.environ.get("SELLER_LUT", "")
+        if not all(map(is_printable, (name, *address, sac, lut))):  # found now, not when a number is taken already
+            raise Misconfigured(
+                "SELLER_* and INVOICE_SAC must be in Latin letters: the fonts have no others"
+            )
         gstin = os.environ["SELLER_GSTIN"]
         if not is_gstin(gstin):
             raise Misconfigured("SELLER_GSTIN is not a valid GSTIN")
+        if gstin[:2] in WITHOUT_LEGISLATURE:
+            raise Misconfigured("SELLER_GSTIN is of a territory that charges UTGST, which these documents do not know")
         rate = os.environ.get("GST_RATE_BASIS_POINTS") or str(DEFAULT_RATE_BASIS_POINTS)
         if not rate.isdecimal() or int(rate) % 2:
             raise Misconfigured("GST_RATE_BASIS_POINTS must be an even whole number: 1800 is 18 %")
         return cls(
             party=Party(
-                legal_name=os.environ["SELLER_LEGAL_NAME"],
-                address=address_lines(os.environ["SELLER_ADDRESS"]),
+                legal_name=name,
+                address=address,
                 gstin=gstin,
                 state_code=gstin[:2],
                 state_name=STATES[gstin[:2]],
                 country="IN",
                 email=os.environ.get("SENDER_EMAIL_ADDRESS", ""),
             ),
-            sac=os.environ.get("INVOICE_SAC") or DEFAULT_SAC,
+            sac=sac,
             rate_basis_points=int(rate),
-            lut=os.environ.get("SELLER_LUT", ""),
+            lut=lut,
         )
 
 
@@ -71,4 +80,4 @@ def address_lines(text: str) -> tuple[str, ...]:
         >>> address_lines("12 MG Road | Bengaluru 560001")
         ('12 MG Road', 'Bengaluru 560001')
     """
-    return tuple(line.strip() for line in text.replace("|", "\n").splitlines() if line.strip())
+    return tuple(normal(line) for line in text.replace("|", "\n").splitlines() if line.strip())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from common import clock
 from common.billing import compose, store
@@ -20,13 +20,14 @@ from common.database import fetch_one, transaction
 if TYPE_CHECKING:
     from datetime import date
 
+    from common.billing.gst import Reason
     from common.billing.store import Stored
 
 log = logging.getLogger(__name__)
 
 INVOICES, CREDIT_NOTES = "RF", "RC"
 """The two series."""
-AMOUNT_MISMATCH = "amount_mismatch"
+AMOUNT_MISMATCH: Literal["amount_mismatch"] = "amount_mismatch"
 PAID = frozenset({"completed", "partially_refunded", "refunded"})
 
 
@@ -36,12 +37,12 @@ class Issued:
 
     Attributes:
         documents: the invoice first, then the credit notes in the order of their numbers.
-        blocked: why there is no invoice although there should be one, else empty. `AMOUNT_MISMATCH` is for a person to
-            look at; a reason of `ProfileIncomplete` is what the buyer can remove.
+        blocked: why there is no invoice although there should be one, None if there is. `AMOUNT_MISMATCH` is for a
+            person to look at; any other is what the buyer can remove.
     """
 
     documents: tuple[Stored, ...] = ()
-    blocked: str = ""
+    blocked: Reason | Literal["amount_mismatch"] | None = None
 
 
 async def issue_documents(workspace_id: str, payment_id: str) -> Issued:

@@ -6,7 +6,7 @@ Engineering, not advice: rate, code and undertaking are configuration.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from common.billing.gstin import is_gstin
 from common.billing.models import Party, SupplyType, TaxHead
@@ -15,6 +15,17 @@ from common.errors import RaptorFlowError
 
 if TYPE_CHECKING:
     from common.billing.config import SellerConfig
+
+Reason = Literal[
+    "no_profile",
+    "no_state",
+    "unknown_state",
+    "invalid_gstin",
+    "state_contradicts_gstin",
+    "zone_without_gstin",
+    "unprintable",
+]
+"""Why a buyer must be asked; ``unprintable``: a name or address that is not in Latin letters."""
 
 ON_PAYMENT = "ON PAYMENT OF INTEGRATED TAX"
 WITHOUT_PAYMENT = "UNDER BOND OR LETTER OF UNDERTAKING WITHOUT PAYMENT OF INTEGRATED TAX"
@@ -32,11 +43,10 @@ class ProfileIncomplete(RaptorFlowError):  # noqa: N818 - a finding
     """The buyer must be asked; guessing the state, say, is a penal error (Circular 242/36/2024).
 
     Attributes:
-        reason: ``no_profile``, ``no_state``, ``unknown_state``, ``invalid_gstin``, ``state_contradicts_gstin``, or
-            ``unprintable`` where a name or address is not in Latin letters.
+        reason: what of it.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: Reason) -> None:
         super().__init__(f"the billing profile is incomplete: {reason}")
         self.reason = reason
 
@@ -58,8 +68,10 @@ class Tax:
     endorsement: str
 
 
-def place_of_supply(*, country: str, gstin: str, state_code: str) -> str:
+def place_of_supply(*, country: str, gstin: str, state_code: str, special_economic_zone: bool = False) -> str:
     """The code of the state where the service is supplied: of the GSTIN, else the one the buyer stated, 96 abroad.
+
+    Whoever is in a special economic zone is registered; without the number the supply may not be called one to it.
 
     Raises:
         ProfileIncomplete: it cannot be told; the seller's own state is never assumed.
@@ -70,6 +82,8 @@ def place_of_supply(*, country: str, gstin: str, state_code: str) -> str:
         raise ProfileIncomplete("invalid_gstin")
     if gstin and state_code and gstin[:2] != state_code:
         raise ProfileIncomplete("state_contradicts_gstin")
+    if special_economic_zone and not gstin:
+        raise ProfileIncomplete("zone_without_gstin")
     code = gstin[:2] or state_code
     if not code:
         raise ProfileIncomplete("no_state")

@@ -51,3 +51,6 @@ STATES = {
 }
 OLD = frozenset({"25", "28"})
 """Of states as they were: on old GSTINs, but nobody lives there."""
+WITHOUT_LEGISLATURE = frozenset({"04", "25", "26", "31", "35", "38", "97"})
+"""Territories whose half of the tax is UTGST, not SGST (CGST Act, section 2(114)); Delhi, Puducherry and Jammu and
+Kashmir have a legislature, and SGST."""

@@ -20,6 +20,7 @@ from common.errors import Unavailable
 from tools.sample_data import Billing, create_customer, set_billing_profile
 
 if TYPE_CHECKING:
+    from common.billing.gst import Reason
     from tests.stack import Stack
 
 NOW = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
@@ -192,10 +193,11 @@ async def test_a_nearly_full_series_wakes_somebody(stack: Stack, caplog: pytest.
         (Billing(state_code=None), "no_state"),
         (Billing(legal_name="ஆஷா ராமன்"), "unprintable"),
         (Billing(state_code="33", gstin="29AABCU9603R1ZJ"), "state_contradicts_gstin"),
+        (Billing(special_economic_zone=True), "zone_without_gstin"),
     ],
 )
 async def test_without_a_state_nothing_is_issued_until_there_is_one(
-    stack: Stack, billing: Billing | None, reason: str
+    stack: Stack, billing: Billing | None, reason: Reason
 ) -> None:
     paid = Payment(stack, billing)
     assert await paid.issue() == Issued(blocked=reason)

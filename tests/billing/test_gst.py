@@ -84,11 +84,14 @@ def test_an_economic_zone_next_door_is_another_state() -> None:
         ("IN", "", "33", "33"),
         ("IN", "29AABCU9603R1ZJ", "", "29"),
         ("IN", "29AABCU9603R1ZJ", "29", "29"),
+        ("IN", "07AABCU9603R1ZP", "", "07"),  # Delhi's GSTIN, and no state recorded
         ("DE", "", "", "96"),
         ("DE", "", "29", "96"),
     ],
 )
-def test_place_of_supply(country: str, gstin: str, state_code: str, place: str) -> None:
+def test_place_of_supply_is_the_gstins_else_the_recorded_state(
+    country: str, gstin: str, state_code: str, place: str
+) -> None:
     assert place_of_supply(country=country, gstin=gstin, state_code=state_code) == place
 
 
@@ -107,6 +110,14 @@ def test_a_place_is_never_guessed(gstin: str, state_code: str, reason: str) -> N
     with pytest.raises(ProfileIncomplete) as caught:
         place_of_supply(country="IN", gstin=gstin, state_code=state_code)
     assert caught.value.reason == reason
+
+
+def test_whoever_is_in_an_economic_zone_is_registered() -> None:
+    with pytest.raises(ProfileIncomplete) as caught:
+        place_of_supply(country="IN", gstin="", state_code="29", special_economic_zone=True)
+    assert caught.value.reason == "zone_without_gstin"
+    place = place_of_supply(country="IN", gstin="29AABCU9603R1ZJ", state_code="", special_economic_zone=True)
+    assert place == "29"
 
 
 @pytest.mark.parametrize("gstin", ["27AAPFU0939F1ZV", "29AABCU9603R1ZJ", "29AAGCB7383J1Z4"])
@@ -156,13 +167,21 @@ def test_the_seller_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, "") for name in ENVIRONMENT] + [("SELLER_GSTIN", "29AABCU9603R1ZM"), ("GST_RATE_BASIS_POINTS", "18%")],
+    [(name, "") for name in ENVIRONMENT]
+    + [
+        ("SELLER_GSTIN", "29AABCU9603R1ZM"),
+        ("SELLER_GSTIN", "04AABCU9603R1ZV"),  # Chandigarh's second head is UTGST
+        ("SELLER_LEGAL_NAME", "रैप्टरफ्लो"),
+        ("SELLER_ADDRESS", "१२ रेजीडेंसी रोड"),
+        ("SELLER_LUT", "№ 1"),
+        ("GST_RATE_BASIS_POINTS", "18%"),
+    ],
 )
 def test_a_seller_that_cannot_issue(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     for variable, good in ENVIRONMENT.items():
         monkeypatch.setenv(variable, good)
     monkeypatch.setenv(name, value)
-    with pytest.raises(Misconfigured, match=name):
+    with pytest.raises(Misconfigured, match=name.partition("_")[0]):
         SellerConfig.from_environment()
 
 

@@ -48,9 +48,13 @@ def render(document: Document) -> bytes:
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
+    elif isinstance(value, list):
+        for item in value:
             yield from _texts(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name != "email":  # not drawn, and an address may be in any script
+                yield from _texts(item)
 
 
 def _heading(page: Page, document: Document) -> None:

@@ -8,18 +8,20 @@ from common.billing.config import SellerConfig
 from common.billing.words import in_figures
 from common.notifications import Attachment, notify
 
-DETAILS = {
+if TYPE_CHECKING:
+    from common.billing.gst import Reason
+    from common.billing.store import Stored
+
+DETAILS: dict[Reason, str] = {
     "no_profile": "we do not know whom to bill, and in which state",
     "no_state": "we do not know your state, which the law wants on it",
     "unknown_state": "we do not know the state that you chose",
     "invalid_gstin": "the GSTIN is not valid",
     "state_contradicts_gstin": "the state is not the one of the GSTIN",
+    "zone_without_gstin": "a company in a special economic zone needs its GSTIN",
     "unprintable": "the name or the address is not in Latin letters",
 }
-"""What the payer is told, by the reason of `ProfileIncomplete`."""
-
-if TYPE_CHECKING:
-    from common.billing.store import Stored
+"""What the payer is told."""
 
 
 async def send(user_id: str, workspace_id: str, stored: Stored, pdf: bytes) -> None:
@@ -48,8 +50,8 @@ async def send(user_id: str, workspace_id: str, stored: Stored, pdf: bytes) -> N
     )
 
 
-async def ask_for_profile(user_id: str, workspace_id: str, payment_id: str, reason: str) -> None:
-    """Ask the payer for what the invoice needs, once for each payment.
+async def ask_for_profile(user_id: str, workspace_id: str, payment_id: str, reason: Reason) -> None:
+    """Ask the payer for what the invoice needs, once for each payment and reason.
 
     Raises:
         Unavailable: the provider cannot take it now.
@@ -57,7 +59,7 @@ async def ask_for_profile(user_id: str, workspace_id: str, payment_id: str, reas
     await notify(
         user_id,
         "billing_profile_needed",
-        f"billing_profile_needed/{payment_id}",
+        f"billing_profile_needed/{payment_id}/{reason}",
         workspace_id=workspace_id,
         context={"detail": DETAILS[reason], "seller": SellerConfig.from_environment().party.legal_name},
     )

@@ -22,6 +22,7 @@ from common.notifications import Undeliverable
 from . import mailing, pdf
 
 if TYPE_CHECKING:
+    from common.billing.gst import Reason
     from common.billing.store import Stored
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,9 @@ async def generate_invoice_job(
     blocked: dict[str, str] = {}
     for payment in await _payments(workspace_id, period, payment_id):
         issued = await issue_documents(workspace_id, str(payment["id"]))
-        if issued.blocked:
+        if issued.blocked is not None:
             blocked[str(payment["id"])] = issued.blocked
+        if issued.blocked not in {None, AMOUNT_MISMATCH}:  # about that the buyer can do nothing
             await _blocked(payment, workspace_id, issued.blocked)
         for stored in issued.documents:
             counts["credit_notes" if stored.document.kind == "credit_note" else "invoices"] += 1
@@ -91,9 +93,7 @@ async def _complete(user_id: str, workspace_id: str, stored: Stored) -> str:
     return "mailed"
 
 
-async def _blocked(payment: dict[str, Any], workspace_id: str, reason: str) -> None:
-    if reason == AMOUNT_MISMATCH:
-        return  # the buyer can do nothing about it, and a person has been alerted
+async def _blocked(payment: dict[str, Any], workspace_id: str, reason: Reason) -> None:
     await mailing.ask_for_profile(str(payment["user_id"]), workspace_id, str(payment["id"]), reason)
     if clock.now() - payment["completed_at"] > ESCALATE_AFTER:
         alert = {"alert": "invoice_overdue", "payment_id": str(payment["id"])}

@@ -6,16 +6,18 @@ import asyncio
 import hashlib
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
 import psycopg
 import pytest
 
 from common import clock
+from common.billing.gst import Reason
 from common.functions.testing import Result, invoke, task_event
 from common.infrastructure.errors import PermissionDenied
 from common.infrastructure.storage import cloud_storage
+from functions.jobs.generate_invoice import mailing
 from functions.jobs.generate_invoice.main import generate_invoice_job, main
 from tests.billing.test_documents import NOW, Payment
 from tests.billing.test_pdf import text_of
@@ -152,6 +154,46 @@ async def test_an_upload_that_was_never_noted_is_found_again(stack: Stack) -> No
     assert len(await mails(stack, paid)) == 1
 
 
+@pytest.mark.parametrize("noted", [False, True])
+async def test_another_pdf_under_the_documents_name_is_mailed_to_nobody(
+    stack: Stack, noted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    paid = Payment(stack, KARNATAKA)
+    await cloud_storage().upload_file(
+        BUCKET, "invoices/2026-27/RF-2026-27-00001.pdf", b"%PDF forged", "application/pdf"
+    )
+    if noted:  # its row says so, and the hash of the true one
+        await paid.issue()
+        stack.rows(
+            "update invoices set pdf_object = 'invoices/2026-27/RF-2026-27-00001.pdf', pdf_sha256 = repeat('0', 64)"
+        )
+    assert (await run(paid)).status == 204
+    (letter,) = await stack.published("dead-letter")
+    assert letter.attributes["dead-letter-reason"] == "pdf_altered"
+    assert "pdf_altered" in str([vars(record).get("fields") for record in caplog.records])
+    assert await mails(stack, paid) == []
+
+
+async def test_a_noted_pdf_stays_what_it_is_when_we_draw_otherwise(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = Payment(stack, KARNATAKA)
+    await arm(503)
+    assert (await run(paid)).status == 503  # the PDF is noted, its mail is not sent
+    (before,) = stack.rows("select pdf_object, pdf_sha256 from invoices")
+    monkeypatch.setattr("common.billing.pdf.document.render", lambda _document: b"%PDF of a newer version")
+    assert (await run(paid, retry_count=1)).status == 200
+    assert stack.rows("select pdf_object, pdf_sha256 from invoices") == [before]
+    (mail,) = await mails(stack, paid)
+    stored = await cloud_storage().download_file(BUCKET, before["pdf_object"])
+    assert mail["attachments"][0]["bytes"] == len(stored) > 1000
+
+
+async def test_an_address_may_be_in_any_script(stack: Stack) -> None:
+    paid = Payment(stack, Billing(state_code="29", email="ஆஷா@example.com"))
+    assert (await run(paid)).json()["result"]["mailed"] == 1
+
+
 async def test_a_mail_that_nobody_takes_does_not_hold_the_rest_up(
     stack: Stack, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,13 +215,22 @@ async def test_without_a_state_the_buyer_is_asked_once_and_the_invoice_follows(
         assert result.json()["result"]["blocked"] == {paid.id: "no_profile"}
     (mail,) = await mails(stack, paid)
     assert mail["subject"] == "We need your billing details to send your invoice"
+    assert mailing.DETAILS["no_profile"] in mail["text"]
+    with psycopg.connect(stack.admin_url) as connection:
+        set_billing_profile(connection, paid.user_id, Billing(state_code=None))
+    await run(paid)
+    assert mailing.DETAILS["no_state"] in (await mails(stack, paid))[1]["text"]  # not what he was told before
     assert "invoice_overdue" not in caplog.text
     await run(paid, at=NOW + timedelta(days=20, minutes=1))
     assert "invoice_overdue" in str([vars(record).get("fields") for record in caplog.records])
     with psycopg.connect(stack.admin_url) as connection:
         set_billing_profile(connection, paid.user_id, KARNATAKA)
     assert (await run(paid)).json()["status"] == "completed"
-    assert len(await mails(stack, paid)) == 2
+    assert len(await mails(stack, paid)) == 3
+
+
+def test_a_buyer_is_told_each_reason() -> None:
+    assert set(mailing.DETAILS) == set(get_args(Reason))
 
 
 async def test_an_amount_that_no_tax_explains_is_for_a_person(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
