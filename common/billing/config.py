@@ -46,9 +46,7 @@ class SellerConfig:
         name, address = normal(os.environ["SELLER_LEGAL_NAME"]), address_lines(os.environ["SELLER_ADDRESS"])
         sac, lut = os.environ.get("INVOICE_SAC") or DEFAULT_SAC, os.environ.get("SELLER_LUT", "")
         if not all(map(is_printable, (name, *address, sac, lut))):  # found now, not when a number is taken already
-            raise Misconfigured(
-                "SELLER_* and INVOICE_SAC must be in Latin letters: the fonts have no others"
-            )
+            raise Misconfigured("SELLER_* and INVOICE_SAC must be in Latin letters: the fonts have no others")
         gstin = os.environ["SELLER_GSTIN"]
         if not is_gstin(gstin):
             raise Misconfigured("SELLER_GSTIN is not a valid GSTIN")

@@ -15,6 +15,7 @@ import pypdfium2
 import pytest
 from fontTools.ttLib import TTFont
 
+from common.billing.gst import WITHOUT_PAYMENT
 from common.billing.models import Document, Line, Party, Reference, TaxHead
 from common.billing.pdf.document import render
 from common.billing.printable import RANGES, is_printable, normal
@@ -49,10 +50,16 @@ INVOICE = Document(
     endorsement="",
     words=in_words(353_882),
 )
+NEIGHBOUR = replace(BUYER, address=("1 MG Road", "Bengaluru 560001"), gstin="", state_code="29", state_name="Karnataka")
 NOTE = replace(
     INVOICE,
     kind="credit_note",
     number="RC/2026-27/00007",
+    buyer=NEIGHBOUR,
+    lines=(replace(INVOICE.lines[0], taxable_paise=51_371),),
+    supply_type="intra",
+    place_of_supply="29",
+    place_name="Karnataka",
     heads=(TaxHead("CGST", 900, 4_623), TaxHead("SGST", 900, 4_623)),
     taxable_paise=51_371,
     round_off_paise=1,
@@ -60,7 +67,17 @@ NOTE = replace(
     words=in_words(60_618),
     refers_to=Reference("RF/2026-27/00001", date(2026, 11, 23)),
     reason="Refund",
-    endorsement="SUPPLY MEANT FOR EXPORT ON PAYMENT OF INTEGRATED TAX",
+)
+EXPORT = replace(
+    INVOICE,
+    buyer=Party("Müller & Söhne GmbH", ("Hauptstraße 1", "10115 Berlin"), "", "96", "Other Country", "DE", ""),
+    heads=(),
+    total_paise=299_900,
+    supply_type="export",
+    place_of_supply="96",
+    place_name="Other Country",
+    endorsement=f"SUPPLY MEANT FOR EXPORT {WITHOUT_PAYMENT} (LUT AD29)",
+    words=in_words(299_900),
 )
 
 
@@ -110,11 +127,29 @@ def test_an_invoice_shows(expected: str) -> None:
         "SGST @ 9 % 46.23",
         "Round off 0.01",
         "Total ₹606.18",
-        "SUPPLY MEANT FOR EXPORT ON PAYMENT OF INTEGRATED TAX",
+        "Karnataka (29)",
+        "RaptorFlow Labs Private Limited",
+        "Rupees Six Hundred Six and Eighteen Paise Only",
+        "Authorised signatory",
     ],
 )
 def test_a_credit_note_shows(expected: str) -> None:
     assert expected in text_of(render(NOTE))
+
+
+@pytest.mark.parametrize(
+    "expected",
+    ["Country DE", "Other Country (96)", "SUPPLY MEANT FOR EXPORT UNDER BOND", "(LUT AD29)", "Total ₹2,999.00"],
+)
+def test_an_invoice_for_abroad_shows(expected: str) -> None:
+    text = text_of(render(EXPORT))
+    assert expected in text
+    assert text.count("GSTIN") == text.count("State ") == 1  # ours
+
+
+def test_the_rate_is_exact() -> None:
+    odd = replace(INVOICE, heads=(TaxHead("CGST", 250, 1), TaxHead("SGST", 1000, 1), TaxHead("IGST", 5, 1)))
+    assert "CGST @ 2.5 % 0.01 SGST @ 10 % 0.01 IGST @ 0.05 % 0.01" in text_of(render(odd))
 
 
 def test_a_buyer_who_is_not_registered_is_said_to_be() -> None:
@@ -123,6 +158,7 @@ def test_a_buyer_who_is_not_registered_is_said_to_be() -> None:
 
 SCRIPT = """
 import hashlib, json, sys
+from common.billing.gst import WITHOUT_PAYMENT
 from common.billing.models import Document
 from common.billing.pdf.document import render
 print(hashlib.sha256(render(Document.from_json(json.load(sys.stdin)))).hexdigest())
@@ -144,15 +180,15 @@ def test_the_same_row_is_the_same_bytes_in_another_process_place_and_time() -> N
 
 
 def test_a_stored_document_is_the_document() -> None:
-    for document in (INVOICE, NOTE):
+    for document in (INVOICE, NOTE, EXPORT):
         assert Document.from_json(json.loads(json.dumps(document.as_json()))) == document
 
 
 def test_a_page_is_drawn(tmp_path: Path) -> None:
-    """Kept as build/invoice.png and build/credit-note.png, for people to look at."""
+    """Kept as build/invoice.png and so on, for people to look at."""
     folder = Path(os.environ.get("ARTEFACTS", tmp_path))
     folder.mkdir(exist_ok=True)
-    for document, name in ((INVOICE, "invoice.png"), (NOTE, "credit-note.png")):
+    for document, name in ((INVOICE, "invoice.png"), (NOTE, "credit-note.png"), (EXPORT, "invoice-abroad.png")):
         page = pypdfium2.PdfDocument(render(document))[0]
         image = page.render(scale=2).to_pil().convert("L")
         image.save(folder / name)

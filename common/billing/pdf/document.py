@@ -5,9 +5,10 @@ What must stand on it is rule 46 (invoices) and rule 53 (credit notes) of the CG
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from common.billing.pdf.page import MARGIN, WIDTH, Page
+from common.billing.pdf.page import MARGIN, SHADE, WIDTH, Page
 from common.billing.printable import is_printable
 from common.billing.words import in_figures
 
@@ -108,10 +109,10 @@ def _party(page: Page, role: str, party: Party, x: float) -> None:
     page.label(role, width=_COLUMN)
     page.set_x(x)
     page.text_block(party.legal_name, width=_COLUMN, size=10, bold=True)
-    country = [] if party.country == "IN" else [f"Country {party.country}"]
-    lines = [*party.address, *country, f"State {party.state_name}, code {party.state_code}"]
-    lines.append(f"GSTIN {party.gstin or 'not registered'}")
-    for line in lines:
+    where = (f"State {party.state_name}, code {party.state_code}", f"GSTIN {party.gstin or 'not registered'}")
+    if party.country != "IN":
+        where = (f"Country {party.country}", f"{party.state_name}, code {party.state_code}")
+    for line in (*party.address, *where):
         page.set_x(x)
         page.text_block(line, width=_COLUMN, size=8.5)
 
@@ -139,13 +140,14 @@ def _lines(page: Page, document: Document) -> None:
 def _heading_style() -> object:
     from fpdf.fonts import FontFace  # noqa: PLC0415 - beside its only use
 
-    return FontFace(emphasis="BOLD", fill_color=(243, 245, 248), size_pt=8)
+    return FontFace(emphasis="BOLD", fill_color=SHADE, size_pt=8)
 
 
 def _totals(page: Page, document: Document) -> None:
     rows = [("Taxable value", in_figures(document.taxable_paise))]
     rows += [
-        (f"{head.name} @ {head.rate_basis_points / 100:g} %", in_figures(head.amount_paise)) for head in document.heads
+        (f"{head.name} @ {Decimal(head.rate_basis_points) / 100:f} %", in_figures(head.amount_paise))
+        for head in document.heads
     ]
     if document.round_off_paise:
         rows.append(("Round off", in_figures(document.round_off_paise)))

@@ -35,7 +35,6 @@ class Page(FPDF):
         self.set_margins(MARGIN, MARGIN)
         self.set_auto_page_break(auto=True, margin=20)
         self.set_draw_color(*RULE)
-        self.set_fill_color(*SHADE)
         self.add_page()
 
     def footer(self) -> None:
