@@ -18,9 +18,8 @@ from common.billing.gst import AmountMismatch, ProfileIncomplete
 from common.database import fetch_one, transaction
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from common.billing.gst import Reason
+    from common.billing.models import Document
     from common.billing.store import Stored
 
 log = logging.getLogger(__name__)
@@ -101,8 +100,7 @@ async def _issue_invoice(payment: dict[str, Any]) -> Stored:
     seller, day = SellerConfig.from_environment(), billing_date(clock.now())
     buyer = compose.buyer_of(payment)
     document = compose.invoice(payment, seller=seller, buyer=buyer, day=day)  # before a number is taken
-    fy, seq, number = await _number(INVOICES, day)
-    document = replace(document, number=number)
+    fy, seq, document = await _numbered(INVOICES, document)
     period = f"{billing_date(payment['completed_at']):%Y-%m}"
     return await store.insert_invoice(payment, document, fy=fy, seq=seq, period=period)
 
@@ -114,19 +112,29 @@ async def _issue_credit_notes(payment: dict[str, Any], stored: list[Stored]) -> 
         day = billing_date(clock.now())
         earlier = [note.document for note in (*notes, *issued)]
         document = compose.credit_note(original.document, earlier, refund=refund["amount_paise"], day=day)
-        fy, seq, number = await _number(CREDIT_NOTES, day)
-        document = replace(document, number=number)
+        fy, seq, document = await _numbered(CREDIT_NOTES, document)
         issued.append(
             await store.insert_credit_note(payment, document, fy=fy, seq=seq, invoice_id=original.id, refund=refund)
         )
     return issued
 
 
-async def _number(series: str, day: date) -> tuple[str, int, str]:
-    """The next number; its counter stays locked until the transaction ends, so whoever is next waits for that."""
-    fy = fiscal_year(day)
+async def _numbered(series: str, document: Document) -> tuple[str, int, Document]:
+    """Give a document the next number; its counter stays locked until the transaction ends, so whoever is next waits.
+
+    ::
+
+        23:59:59 of the 3rd   A composes its document, and waits for the counter
+        00:00:01 of the 4th   B composes its own, and gets the counter first: number 7, dated the 4th
+                              A gets it: number 8, dated the 4th too, or the days would run backwards
+
+    A year's last documents keep its last day, for their counter is the old year's.
+    """
+    fy = fiscal_year(document.issue_date)
     seq = await store.next_seq(series, fy)
     if seq >= ALARM and seq % 1000 == 0:
         alert = {"alert": "invoice_series_nearly_full"}
         log.error("series %s of %s is at %d", series, fy, seq, extra={"fields": alert})
-    return fy, seq, document_number(series, fy, seq)
+    today = billing_date(clock.now())
+    day = today if fiscal_year(today) == fy else document.issue_date
+    return fy, seq, replace(document, number=document_number(series, fy, seq), issue_date=day)
