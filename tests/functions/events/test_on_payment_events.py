@@ -14,10 +14,11 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from common import ids
 from common.events.message import to_message
 from common.events.types import SOURCE, Event, PaymentCompleted, PaymentRefunded
-from common.functions.testing import Result, invoke, pubsub_event
+from common.functions.testing import HttpEvent, Result, invoke, pubsub_event
 from functions.events.on_payment_completed.main import main as completed
 from functions.events.on_payment_refunded.main import main as refunded
 from tests.billing.test_documents import Payment
+from tests.path.dying import handled
 from tools.sample_data import Billing
 
 if TYPE_CHECKING:
@@ -52,11 +53,15 @@ async def queue(stack: Stack) -> AsyncIterator[Queue]:
         await made.client.delete_queue(name=made.name, retry=None, timeout=5)
 
 
-async def deliver(main: Any, event: Event) -> Result:
+def push(event: Event) -> HttpEvent:
     attributes = to_message(
         event.data(), id=event.id, type=event.TYPE, source=SOURCE, subject=event.subject, time=event.time
     )
-    return await invoke(main, pubsub_event(event.data(), attributes))
+    return pubsub_event(event.data(), attributes)
+
+
+async def deliver(main: Any, event: Event) -> Result:
+    return await invoke(main, push(event))
 
 
 def completion(paid: Payment) -> PaymentCompleted:
@@ -71,6 +76,18 @@ async def test_a_completed_payment_is_one_task(stack: Stack, queue: Queue) -> No
         assert (await deliver(completed, event)).status == 204
     arguments = {"workspace_id": paid.workspace_id, "period": "2026-11", "payment_id": paid.id}
     assert await queue.bodies() == [{"scope": paid.id, "period": "2026-11", "arguments": arguments}]
+
+
+async def test_killed_at_any_step_the_payment_has_one_task(stack: Stack, queue: Queue) -> None:
+    deaths, survived = 0, False
+    while not survived:
+        paid = Payment(stack, Billing())
+        event = push(completion(paid))
+        survived = await handled("functions.events.on_payment_completed.main", event, deaths)
+        assert (await invoke(completed, event)).status == 204
+        assert [body["scope"] for body in await queue.bodies()].count(paid.id) == 1, f"killed at step {deaths}"
+        deaths += not survived
+    assert deaths >= 7  # around the look into the database, and around the task
 
 
 async def test_the_period_is_the_month_in_india(stack: Stack, queue: Queue) -> None:
