@@ -59,7 +59,7 @@ WRITES = {
     "job_runs": "update job_runs set attempt = attempt + 1",
     "notification_log": "update notification_log set error = 'e'",
     "notification_preferences": "update notification_preferences set email = true",
-    "document_counters": "update document_counters set last_seq = 1",
+    "document_counters": "update document_counters set last_seq = last_seq + 1",
 }
 
 
@@ -211,7 +211,7 @@ def test_functions_have_a_fixed_search_path_and_one_is_for_users(db: Database) -
         from pg_proc p where pronamespace = 'public'::regnamespace
         """
     ).fetchall()
-    assert len(rows) == 6
+    assert len(rows) == 8
     for row in rows:
         assert row["proconfig"] == ['search_path=""']
         assert row["callers"] == (["authenticated"] if row["proname"] == "user_owns_workspace" else [])

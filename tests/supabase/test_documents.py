@@ -21,7 +21,11 @@ def issued(db: Database, person: Person) -> DictRow:
     ("changes", "constraint"),
     [
         ({"number": "RF/2026-27/000001"}, "invoices_number_check"),
-        ({"series": "RC"}, "invoices_series_check"),
+        ({"number": "RF/2026-27/00002"}, "invoices_number_is_its_parts"),
+        ({"number": "RF/2025-26/00001"}, "invoices_number_is_its_parts"),
+        ({"issue_date": "2026-03-31"}, "invoices_day_is_of_its_year"),
+        ({"issue_date": "2027-04-01"}, "invoices_day_is_of_its_year"),
+        ({"series": "RC", "number": "RC/2026-27/00001"}, "invoices_series_check"),
         ({"total_paise": 353883}, "invoices_add_up"),
         ({"round_off_paise": 2, "total_paise": 353884}, "invoices_round_off_paise_check"),
         ({"cgst_paise": 1, "total_paise": 353883}, "invoices_halves_are_equal"),
@@ -38,6 +42,22 @@ def test_an_invoice_that_cannot_be_right(
     paid = insert(db, "payments", **payment(person))["id"]
     with refused(db, constraint):
         insert(db, "invoices", **invoice(person, paid, **changes))
+
+
+@pytest.mark.parametrize(
+    ("day", "fy"),
+    [
+        ("2026-04-01", "2026-27"),
+        ("2027-03-31", "2026-27"),
+        ("2028-02-29", "2027-28"),
+        ("2099-12-31", "2099-00"),
+        ("2100-03-31", "2099-00"),
+        ("2109-04-01", "2109-10"),
+    ],
+)
+def test_a_day_is_of_its_fiscal_year(db: Database, person: Person, day: str, fy: str) -> None:
+    paid = insert(db, "payments", **payment(person))["id"]
+    insert(db, "invoices", **invoice(person, paid, issue_date=day, fy=fy, number=f"RF/{fy}/00001"))
 
 
 def test_one_invoice_for_a_payment_and_one_for_a_number(db: Database, person: Person, issued: DictRow) -> None:
@@ -60,6 +80,22 @@ def test_an_issued_document_is_not_deleted(db: Database, person: Person, issued:
     for table in ("credit_notes", "invoices"):
         with refused(db, "documents_are_kept"):
             db.execute(f"delete from {table}".encode())  # noqa: S608 - a name of ours
+
+
+@pytest.mark.parametrize("tables", ["invoices, credit_notes", "credit_notes", "document_counters"])
+def test_not_even_the_owner_empties_the_tables(db: Database, tables: str) -> None:
+    with refused(db, "documents_are_kept"):
+        db.execute(f"truncate {tables}".encode())
+
+
+def test_a_series_goes_on_by_one_and_never_back(db: Database) -> None:
+    insert(db, "document_counters", series="RF", fy="2026-27", last_seq=7)
+    db.execute("update document_counters set last_seq = last_seq + 1")
+    for change in ("last_seq = 7", "last_seq = 8", "last_seq = 10", "last_seq = 9, fy = '2027-28'"):
+        with refused(db, "document_counters_go_on_by_one"):
+            db.execute(f"update document_counters set {change}".encode())  # noqa: S608 - ours
+    with refused(db, "document_counters_go_on_by_one"):
+        db.execute("delete from document_counters")
 
 
 def test_what_comes_later_is_written_once(db: Database, issued: DictRow) -> None:
