@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from common.errors import RaptorFlowError
-from scripts.benchmarks import p5_sessions, p6_client, p7_warm, p8_cold_start, p9_acknowledgement, p11_packaging
+from scripts.benchmarks import (
+    p3_locks,
+    p5_sessions,
+    p6_client,
+    p7_warm,
+    p8_cold_start,
+    p9_acknowledgement,
+    p11_packaging,
+)
 from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.report import Row, table
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "P3": p3_locks.measure,
     "P5": p5_sessions.measure,
     "P6": p6_client.measure,
     "P7": p7_warm.measure,

@@ -48,15 +48,23 @@ async def prepare(url: str) -> AsyncIterator[Mapping[str, Operation]]:
             raise RuntimeError(f"worked {made.jobs_complete} of {count} jobs")
         await made.close()
 
-    async def idle(tasks: int, count: int) -> None:
+    waiting: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    async def start(tasks: int, _count: int) -> None:
         made = worker(tasks, burst=False, poll=0.5)
-        running = asyncio.create_task(made.main())
+        waiting.append((made, asyncio.create_task(made.main())))
+        await asyncio.sleep(1)
+
+    async def idle(_tasks: int, count: int) -> None:
         await asyncio.sleep(count)
+
+    async def stop(_tasks: int, _count: int) -> None:
+        made, running = waiting.pop()
         running.cancel()
         await asyncio.wait([running])
         await made.close()
 
-    yield {"enqueue": each(enqueue), "work": work, "idle": idle}
+    yield {"enqueue": each(enqueue), "work": work, "start": start, "idle": idle, "stop": stop}
     await pool.aclose()
 
 
