@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,61 +14,37 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tools.gateway_process import free_port
+from tests.functions.strangers import REQUESTS, answered
+from tests.stock_command import stock_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from tests.stack import Stack
 
+PROGRAMS = Path(sys.executable).parent
+HERE = {"PYTHONPATH": str(Path.cwd())}
+"""In the repository ``common`` lies beside the functions; in an artefact it lies beside ``main.py``."""
 FUNCTIONS = sorted(path.parent for path in Path("functions").glob("*/*/main.py"))
-
-
-@contextlib.contextmanager
-def stock_command(source: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """``functions-framework --target main``, up and answering."""
-    port = free_port(0)
-    process = subprocess.Popen(
-        [Path(sys.executable).parent / "functions-framework", "--target", "main", "--source", source / "main.py"],
-        env={**os.environ, "PYTHONPATH": ".", "HOST": "127.0.0.1", "PORT": str(port), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        ends = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{url}/robots.txt")
-                break
-            assert process.poll() is None, process.communicate()[0].decode()
-            assert time.monotonic() < ends
-            time.sleep(0.05)
-        yield url, process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 @pytest.mark.parametrize("source", FUNCTIONS, ids=lambda source: source.name)
 def test_the_stock_command_serves_the_sample(source: Path, stack: Stack) -> None:
     sample = json.loads((source / "sample.json").read_text())
     request = sample["request"]
-    with stock_command(source, sample["environment"]) as (url, process):
+    with stock_command(source.resolve(), PROGRAMS, {**os.environ, **HERE, **sample["environment"]}) as (url, process):
         answer = httpx.request(
             request["method"], url + request["path"], headers=request["headers"], content=request["body"], timeout=30
         )
         refused = httpx.get(url)
+        port = int(url.rpartition(":")[2])
+        strangers = {sent[:80]: answered(port, sent) for sent in REQUESTS}
         process.terminate()
         output = process.communicate(timeout=15)[0].decode()
     assert answer.status_code == sample["response"]["status"], output
     assert refused.status_code == (401 if source.parent.name == "api" else 405)
+    assert {sent: status for sent, status in strangers.items() if status and not 400 <= status <= 499} == {}
     assert process.returncode == 0, output
+    assert "Traceback" not in output
+    assert "someone@upi" not in output
     assert "XXXXXXX20000" not in output
     assert not request["body"] or request["body"] not in output
 
@@ -97,7 +71,7 @@ def slow_function(tmp_path: Path) -> Path:
 def _terminated(slow_function: Path, seconds: str) -> tuple[int, float, int]:
     """Post, send SIGTERM meanwhile; the answer, how long it took from the signal, and the exit code."""
     answers: list[Any] = []
-    with stock_command(slow_function, {}) as (url, process):
+    with stock_command(slow_function, PROGRAMS, HERE) as (url, process):
         headers = {"content-type": "application/json"}
         posting = threading.Thread(
             target=lambda: answers.append(httpx.post(url, content=seconds, headers=headers, timeout=40))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 import sysconfig
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +15,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tools.gateway_process import free_port
+from tests.stock_command import stock_command
 from tools.package import package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from tests.stack import Stack
     from tools.packaging.archive import Artifact
@@ -89,41 +86,6 @@ def unpacked(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def stock_command(
-    folder: Path, environment: Path, variables: Mapping[str, str]
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """``functions-framework --target main``, as the platform starts it, up and answering."""
-    port = free_port(0)
-    keep = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}
-    process = subprocess.Popen(
-        [environment / "bin" / "functions-framework", "--target", "main", "--source", "main.py"],
-        cwd=folder,
-        env={**keep, "PATH": f"{environment / 'bin'}:/usr/bin:/bin", "HOST": "127.0.0.1", "PORT": str(port)}
-        | dict(variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        ends = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(f"{url}/robots.txt")
-                break
-            assert process.poll() is None, process.communicate()[0].decode()
-            assert time.monotonic() < ends
-            time.sleep(0.05)
-        yield url, process
-    finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-
-
 def test_this_repository_can_be_packed() -> None:
     """Else there would be no artefacts to test below."""
     assert [str(problem) for problem in package(ROOT)[1]] == []
@@ -171,7 +133,7 @@ def test_an_artefact_answers_its_sample_from_its_own_files_and_requirements(
     variables = stack.environment | sample["environment"]
     variables |= {"PYTHONPATH": str(watching), "LOADED_FILES": str(noted), "PYTHONDONTWRITEBYTECODE": "1"}
     asked = sample["request"]
-    with stock_command(unpacked, environment, variables) as (url, process):
+    with stock_command(unpacked, environment / "bin", variables) as (url, process):
         answer = httpx.request(
             asked["method"], url + asked["path"], headers=asked["headers"], content=asked["body"], timeout=30
         )
