@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from common.redis.client import RedisClient
-    from common.redis.pipelines import Step
+    from common.redis.pipeline import Step
     from common.redis.wire import Command
 
 READ_TOGETHER = 100

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from common.redis.backup_entries import Item
-    from common.redis.pipelines import Step
+    from common.redis.pipeline import Step
     from common.redis.wire import Command
 
 PAGE = 1000

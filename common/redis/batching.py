@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import Misconfigured, Unavailable
 from common.functions.deadline import remaining
+from common.lifecycle import per_loop
+from common.redis.config import RedisConfig
 from common.redis.errors import OutcomeUnknown, Overloaded
 
 if TYPE_CHECKING:
-    from common.redis.config import RedisConfig
     from common.redis.link import Link, Request
 
 log = logging.getLogger(__name__)
@@ -232,3 +233,9 @@ def _own(error: BaseException) -> BaseException:
     own = copy.copy(error)
     own.__cause__ = error.__cause__
     return own
+
+
+@per_loop
+def shared_batcher() -> Batcher:
+    """The connection that everybody on this event loop shares, to where the environment says."""
+    return Batcher(RedisConfig.from_environment())

@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 
 from common.errors import RaptorFlowError
 from common.lifecycle import per_loop
-from common.redis import pipelines
-from common.redis.batching import Batcher, Statistics
+from common.redis import pipeline
+from common.redis.batching import Batcher, Statistics, shared_batcher
 from common.redis.config import RedisConfig
 from common.redis.errors import NoScript
 from common.redis.values import milliseconds
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.client import PubSub
 
-    from common.redis.pipelines import Step
+    from common.redis.pipeline import Step
     from common.redis.scripts import Script
     from common.redis.wire import Argument
 
@@ -130,10 +130,10 @@ class RedisClient:
             CommandRefused: a transaction was refused as a whole.
             Unavailable: see `execute`.
         """
-        replies = await pipelines.run(
+        replies = await pipeline.run(
             self._batcher(), steps, transaction=transaction, idempotent=idempotent, seconds=seconds
         )
-        return replies if raw else [pipelines.decoded(reply) for reply in replies]
+        return replies if raw else [pipeline.decoded(reply) for reply in replies]
 
     async def ping(self) -> None:
         """Ask for a sign of life (X = 1).
@@ -214,7 +214,7 @@ class RedisClient:
 
     def _batcher(self) -> Batcher:
         if self._config is None:
-            return _shared()
+            return shared_batcher()
         if self._pid != os.getpid():
             self._own, self._pid = WeakKeyDictionary(), os.getpid()
         loop = asyncio.get_running_loop()
@@ -233,11 +233,6 @@ def require(replies: Sequence[Any]) -> list[Any]:
         if isinstance(reply, RaptorFlowError):
             raise reply
     return list(replies)
-
-
-@per_loop
-def _shared() -> Batcher:
-    return Batcher(RedisConfig.from_environment())
 
 
 @per_loop

@@ -3,7 +3,8 @@
 InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`): nothing was sent
   LockHeld                             ... the lock is this holder's already
 CommandRefused                         the server understood and said no; nothing of that command was done
-  WrongType                            ... because the key holds another type of value
+  WrongType, NotANumber                ... because the key holds another type of value
+  OutOfRange                           ... because the counter would leave its 64 bits
 Unavailable                            (`common.errors`) certainly not executed: try again later
   OutcomeUnknown                       sent, but no answer came: it may or may not have been executed
   Overloaded                           more waits to be sent than this process should hold
@@ -44,6 +45,14 @@ class WrongType(CommandRefused):
     """The key holds another type of value than the command works on."""
 
 
+class NotANumber(WrongType):
+    """What the key holds, or what is to be added to it, is not an integer of 64 bits."""
+
+
+class OutOfRange(CommandRefused):
+    """The counter would leave its 64 bits; it stays as it was."""
+
+
 class NoScript(CommandRefused):
     """The server does not know the script; the client then sends its text, so callers never see this."""
 
@@ -81,12 +90,20 @@ def from_reply(code: str, message: str) -> RaptorFlowError:
         code: its first word.
         message: the rest; of the server, it names commands and types, never values.
     """
-    if code == "WRONGTYPE":
-        return WrongType("the key holds another type of value: it was written by something else", code)
-    if code == "NOSCRIPT":
-        return NoScript(message, code)
     if code in _NOT_ALLOWED:
         return Misconfigured(f"Redis refuses the credentials ({code}): UPSTASH_REDIS_TOKEN must be the full token")
     if code in _TRY_LATER or (code == "ERR" and "limit exceeded" in message):  # Upstash's plan limits
         return Unavailable(f"Redis cannot do this now: {code} {message}")
+    return _refused(code, message)
+
+
+def _refused(code: str, message: str) -> CommandRefused:
+    if code == "NOSCRIPT":
+        return NoScript(message, code)
+    if code == "WRONGTYPE":
+        return WrongType("the key holds another type of value: it was written by something else", code)
+    if "not an integer" in message:
+        return NotANumber("what the key holds, or an argument, is not an integer of 64 bits", code)
+    if "would overflow" in message:
+        return OutOfRange("the counter would leave its 64 bits: it stays as it was", code)
     return CommandRefused(f"Redis refused a command: {code} {message}", code)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
+from common.errors import Unavailable
+from common.redis.batching import Batcher
 from common.redis.client import RedisClient, require
-from common.redis.errors import CommandRefused, InvalidValue, WrongType
+from common.redis.errors import CommandRefused, InvalidValue, OutcomeUnknown, WrongType
 from common.redis.lua_scripts import all_scripts, register_scripts
+from common.redis.pipeline import OpResult, RedisOp, RedisPipeline
 from common.redis.scripts import Script, ScriptCall
+from tests.redis.faults import faults
 
 if TYPE_CHECKING:
     from tests.redis.counting import Count
@@ -77,6 +82,84 @@ async def test_a_transaction_that_is_too_large_says_so(client: RedisClient) -> N
     assert not await client.exists("n")
 
 
+# --- RedisPipeline
+
+
+async def test_every_operation_has_its_own_result(client: RedisClient, count: Count) -> None:
+    await client.run(BUMP, ["n"], [1])
+    operations = [
+        RedisOp(("SET", "k", "v", "PX", 60_000)),
+        RedisOp(("LPUSH", "k", 1)),
+        RedisOp(ScriptCall(BUMP, ["n"], [2])),
+        RedisOp(("GET", "k")),
+        RedisOp(("GET", "missing")),
+    ]
+    async with count() as spent:
+        stored, pushed, bumped, read, missing = await RedisPipeline().execute(operations)
+    assert (spent.commands, spent.round_trips) == (6, 1), spent  # the script's own INCRBY is the sixth
+    assert (stored.get(), bumped.get(), read.get(), missing) == ("OK", 3, "v", OpResult(None, None))
+    assert isinstance(pushed.error, WrongType)
+    with pytest.raises(WrongType):
+        pushed.get()
+
+
+async def test_a_transaction_costs_two_more(client: RedisClient, count: Count) -> None:
+    operations = [RedisOp(("SET", "k", "x", "PX", 60_000)), RedisOp(("INCR", "k")), RedisOp(("STRLEN", "k"))]
+    async with count() as spent:
+        results = await RedisPipeline().execute(operations, transaction=True)
+    assert (spent.commands, spent.round_trips) == (5, 1), spent
+    assert [result.value for result in results] == ["OK", None, 1]
+    assert isinstance(results[1].error, CommandRefused)
+    with pytest.raises(CommandRefused, match="unknown command"):
+        await RedisPipeline().execute([RedisOp(("DEL", "k")), RedisOp(("NOSUCH",))], transaction=True)
+    assert await client.get("k") == "x"
+
+
+async def test_a_bad_operation_sends_none(client: RedisClient, count: Count) -> None:
+    good = RedisOp(("INCR", "n"))
+    async with count() as spent:
+        for step, error in ((("SET", "k", None), InvalidValue), (("BLPOP", "k", 0), ValueError)):
+            with pytest.raises(error):
+                await RedisPipeline().execute([good, RedisOp(step)])  # type: ignore[arg-type] # as a caller might
+        with pytest.raises(InvalidValue, match="10000000 bytes"):
+            await RedisPipeline().execute([good, RedisOp(("SET", "k", "x" * 10_000_000))])
+        with pytest.raises(InvalidValue, match="split it"):
+            await RedisPipeline().execute([RedisOp(("SET", "k", "x" * 6_000_000))] * 2, transaction=True)
+        assert await RedisPipeline().execute([]) == []
+    assert spent.commands == 0
+
+
+async def test_a_pipeline_is_repeated_only_if_all_of_it_may_be(client: RedisClient) -> None:
+    told: list[bool] = []
+    submit = Batcher.submit
+
+    async def noting(batcher: Batcher, *arguments: Any, idempotent: bool = False, **options: Any) -> list[Any]:
+        told.append(idempotent)
+        return await submit(batcher, *arguments, idempotent=idempotent, **options)
+
+    read, counted = RedisOp(("GET", "k"), idempotent=True), RedisOp(("INCR", "n"))
+    with patch.object(Batcher, "submit", noting):
+        for operations in ([read], [read, counted], [counted]):
+            await RedisPipeline().execute(operations)
+    assert told == [True, False, False]
+
+
+async def test_a_later_part_that_fails_hides_nothing_of_the_earlier_ones(client: RedisClient) -> None:
+    operations = [RedisOp(("INCR", "n"))] * 3_500
+    with faults("ok", "ok", "answer lost"):
+        results = await RedisPipeline().execute(operations)
+    assert [result.value for result in results[:2_000]] == list(range(1, 2_001))
+    assert all(isinstance(result.error, OutcomeUnknown) for result in results[2_000:3_000])
+    unsent = [result.error for result in results[3_000:]]
+    assert all(isinstance(error, Unavailable) and not isinstance(error, OutcomeUnknown) for error in unsent)
+    assert await client.get("n") == "3000"
+    with faults("answer lost"), pytest.raises(OutcomeUnknown):
+        await RedisPipeline().execute(operations)
+
+
+# --- scripts
+
+
 async def test_a_script_runs_by_its_hash_and_costs_what_it_does(client: RedisClient, count: Count) -> None:
     assert await client.run(BUMP, ["n"], [1]) == 1
     async with count() as spent:
@@ -110,6 +193,10 @@ async def test_a_script_forgotten_between_two_parts_runs_alone_again(client: Red
     steps: list[Any] = [ScriptCall(BUMP, ["n"], [1]), ("SCRIPT", "FLUSH"), ScriptCall(BUMP, ["n"], [1]), ("INCR", "m")]
     assert await client.pipeline(steps) == [1, "OK", 2, 1]
     assert await client.get("n") == "2"
+    with faults("ok", "answer lost"):
+        before, _, unknown, after = await client.pipeline(steps)
+    assert (before, after) == (3, 2)
+    assert isinstance(unknown, OutcomeUnknown)
 
 
 async def test_an_error_in_a_script_is_a_refusal(client: RedisClient) -> None:
