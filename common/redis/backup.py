@@ -170,6 +170,8 @@ class RedisBackup:
             readings = [
                 Reading(Item(key, kind.decode())) for key, kind in zip(kept, types, strict=True) if kind != b"none"
             ]
+            if not readings:
+                spending.done(0)  # a page of others' keys is progress too
             for first in range(0, len(readings), READ_TOGETHER):
                 items = await self._values(readings[first : first + READ_TOGETHER], spending)
                 spending.done(len(items))
