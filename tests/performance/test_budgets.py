@@ -48,6 +48,7 @@ BUDGETS = {
     "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=195),
     "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=342),
     "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=354),
+    "job-repair-documents": Budget(modules=34, packages=0, installed=46, kib=205),
     "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=144),
 }
 NEW = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common import clock
 from common.billing import store
 from common.billing.documents import AMOUNT_MISMATCH, issue_documents
+from common.clock import BILLING_TZ
 from common.database import fetch_all
 from common.functions import Drop, serve
 from common.jobs import Skipped, job
@@ -71,11 +72,11 @@ async def _payments(workspace_id: str, period: str, payment_id: str | None) -> l
         """
         select id, user_id, completed_at from payments
         where workspace_id = %(workspace)s and completed_at is not null
-          and to_char(completed_at at time zone 'Asia/Kolkata', 'YYYY-MM') = %(period)s
+          and to_char(completed_at at time zone %(zone)s, 'YYYY-MM') = %(period)s
           and (%(payment)s::uuid is null or id = %(payment)s)
         order by completed_at, id
         """,
-        {"workspace": workspace_id, "period": period, "payment": payment_id},
+        {"workspace": workspace_id, "zone": BILLING_TZ, "period": period, "payment": payment_id},
     )
 
 
