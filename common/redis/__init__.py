@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from common.redis.client import RedisClient
     from common.redis.pubsub import PubSubService
+    from common.redis.rate_limit import RateLimitService
 
-_MODULES = {"PubSubService": "pubsub", "RedisClient": "client"}
+_MODULES = {"PubSubService": "pubsub", "RateLimitService": "rate_limit", "RedisClient": "client"}
 
-__all__ = ["PubSubService", "RedisClient"]
+__all__ = ["PubSubService", "RateLimitService", "RedisClient"]
 
 
 def __getattr__(name: str) -> Any:

@@ -78,7 +78,7 @@ class Batcher:
             payload: the commands, packed.
             commands: how many.
             idempotent: sending them twice does no harm.
-            seconds: to wait, if not the configured time; always cut to what is left of the invocation.
+            seconds: to wait in all, if not the configured times; always cut to what is left of the invocation.
 
         Raises:
             Unavailable: not executed: Redis cannot be reached.
@@ -90,9 +90,8 @@ class Batcher:
 
         if self._queued_bytes + len(payload) > MAX_WAITING_BYTES:
             raise Overloaded(f"{self._queued_bytes} bytes wait for Redis already", retry_after=1)
-        seconds = seconds or self.config.command_timeout
-        if self._link is None:
-            seconds += self.config.connect_timeout
+        if seconds is None:
+            seconds = self.config.command_timeout + (self.config.connect_timeout if self._link is None else 0)
         seconds = remaining(seconds)
         request = Request(payload, commands, self._loop.create_future(), seconds, idempotent)
         self._queue.append(request)

@@ -68,7 +68,8 @@ class RedisClient:
             command: its name and arguments.
             idempotent: running it twice does no harm.
             raw: leave bytes in the answer.
-            seconds: to wait for the answer, if not a second; always cut to what is left of the invocation.
+            seconds: to wait in all, if not a second for the answer and two for a connection that is needed; always
+                cut to what is left of the invocation.
 
         Raises:
             CommandRefused: the server says no; `WrongType` for a key of another type.
@@ -90,6 +91,7 @@ class RedisClient:
         *,
         idempotent: bool = False,
         raw: bool = False,
+        seconds: float | None = None,
     ) -> Any:
         """Run a script: by its hash, and by its text where the server does not know it.
 
@@ -99,10 +101,10 @@ class RedisClient:
         locking = self.config.upstash
         try:
             command = script.by_sha(keys, arguments, key_locking=locking)
-            return await self.execute(*command, idempotent=idempotent, raw=raw)
+            return await self.execute(*command, idempotent=idempotent, raw=raw, seconds=seconds)
         except NoScript:  # nothing of it was executed
             command = script.by_text(keys, arguments, key_locking=locking)
-            return await self.execute(*command, idempotent=idempotent, raw=raw)
+            return await self.execute(*command, idempotent=idempotent, raw=raw, seconds=seconds)
 
     async def pipeline(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import ClassVar
@@ -55,7 +56,7 @@ class RedisConfig:
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port or 6379}"
 
-    @property
+    @functools.cached_property
     def upstash(self) -> bool:
         """Whether it is Upstash, which locks the keys of a script one by one if the script asks for it."""
         return (urlsplit(self.url).hostname or "").endswith(".upstash.io")

@@ -4,7 +4,7 @@ R4's patterns (their braces are placeholders):
 
     session:{session_id}            the id hashed, so that a dump of the keys is not a set of credentials
     cache:{workspace_id}:{key}
-    rate:{user_id}:{endpoint}
+    rate:{user_id}:{endpoint}       and its parts :{window_ms}, since windows of different lengths are counted apart
     queue:{queue_name}              and its parts :r :t :b :d :m :res:{job_id}
     pubsub:{channel}
     lock:{resource}                 and its fencing counter :f
@@ -20,7 +20,8 @@ and ours beside them:
 
 A part that comes from outside is percent-escaped, so it can neither pretend to be two, nor be a pattern or a hash tag;
 one that is long is hashed. Names of queues and resources of locks are literal hash tags, ``queue:{agent_tasks}:r``,
-since one script takes several of their keys; nothing else has any.
+since one script takes several of their keys; nothing else has any. (A script also takes the logs of several limits,
+whose owners differ: no tag can hold them together.)
 """
 
 from __future__ import annotations
@@ -76,6 +77,11 @@ def cache_tag(workspace_id: str, tag: str) -> str:
 def rate(user_id: str, endpoint: str) -> str:
     """A user's requests to an endpoint."""
     return _key("rate", user_id, endpoint)
+
+
+def rate_window(user_id: str, endpoint: str, window_ms: int) -> str:
+    """The log of a user's requests to an endpoint, for windows of one length."""
+    return f"{rate(user_id, endpoint)}:{window_ms}"
 
 
 def queue(queue_name: str, part: Literal["r", "t", "b", "d", "m", ""] = "") -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from common.redis.lua.backup import RESTORE_PART
 from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 from common.redis.lua.locks import ACQUIRE_FENCED
+from common.redis.lua.rate_limit import RATE_LIMIT_SCRIPT, RATE_REFUND
 from common.redis.scripts import Script
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ACQUIRE_FENCED",
     "DELETE_IF_EQUAL",
+    "RATE_LIMIT_SCRIPT",
+    "RATE_REFUND",
     "RESTORE_PART",
     "SET_IF_EQUAL",
     "all_scripts",
