@@ -1,7 +1,8 @@
 """``@endpoint``: pages and multi-route APIs for people and probes, as an ordinary Flask application.
 
 Flask brings routing, Jinja and its test client; a2wsgi runs it on threads beside the serving loop, so that there is one
-runtime for every trigger. A view reaches the asynchronous services with `wait_for`.
+runtime for every trigger. A view reaches the asynchronous services with `wait_for`, and may raise what every function
+may: `Rejected`, `Retry`, `Unavailable`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from starlette.responses import Response
 
-from common.functions import deadline
+from common.errors import Unavailable
+from common.functions import context, deadline, problem
+from common.functions.outcomes import Rejected, Retry
 from common.functions.spec import FunctionSpec, Resources, attach
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ Application = TypeVar("Application", bound="Callable[[], Flask]")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 THREADS = 10
+ANSWER_SECONDS = 0.5
+"""Kept back from what a view may wait, so that it can still answer before the invocation's deadline."""
 
 _loop: ContextVar[asyncio.AbstractEventLoop] = ContextVar("serving_loop")
 _caller: ContextVar[str] = ContextVar("caller")
@@ -67,20 +72,31 @@ def wait_for(work: Coroutine[Any, Any, T], *, seconds: float = 30) -> T:
     """Run ``work`` on the serving loop and wait for it, from a view.
 
     Raises:
-        TimeoutError: it took longer than ``seconds`` or than the invocation may.
+        Unavailable: it took longer than ``seconds`` or than the invocation may; it is cancelled.
 
     Example:
         >>> @app.get("/stats")
         ... def stats() -> dict[str, Any]:
         ...     return wait_for(read_stats())
     """
-    return asyncio.run_coroutine_threadsafe(work, _loop.get()).result(deadline.remaining(seconds))
+    working = asyncio.run_coroutine_threadsafe(work, _loop.get())
+    try:
+        return working.result(deadline.remaining(seconds + ANSWER_SECONDS) - ANSWER_SECONDS)
+    except TimeoutError:
+        if working.done():  # its own, not ours
+            raise
+        working.cancel()
+        raise Unavailable("what the view waited for took too long") from None
 
 
 async def _call(function: Callable[..., Any], request: Request) -> Response:
     _loop.set(asyncio.get_running_loop())  # a2wsgi copies the context into its thread
     _caller.set(request.caller)
-    return await _through(_application(function), request)
+    response = await _through(_application(function), request)
+    running = context.current()
+    if running is not None and running.outcome == "done" and response.status_code >= 500:
+        running.outcome = "failed"  # Flask has answered for the view, and logged why
+    return response
 
 
 @functools.cache
@@ -88,12 +104,19 @@ def _application(function: Callable[[], Flask]) -> WSGIMiddleware:
     from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - only api functions install it
 
     application = function()
+    for kind in (Rejected, Retry, Unavailable):
+        application.register_error_handler(kind, _answer)
 
     def with_caller(environ: Any, start_response: Any) -> Any:
         environ["REMOTE_USER"] = _caller.get()
         return application(environ, start_response)
 
     return WSGIMiddleware(cast("Any", with_caller), workers=THREADS)
+
+
+def _answer(error: Rejected | Retry | Unavailable) -> tuple[bytes, int, dict[str, str]]:
+    response = problem.answer(error, context.current())
+    return bytes(response.body), response.status_code, dict(response.headers)
 
 
 async def _through(application: WSGIMiddleware, request: Request) -> Response:

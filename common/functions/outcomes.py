@@ -11,7 +11,11 @@ stack trace in the log, delivered again.
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from common.errors import RaptorFlowError
+
+_CLIENT_ERRORS = frozenset(status for status in HTTPStatus if 400 <= status <= 499)
 
 
 class Outcome(RaptorFlowError):  # noqa: N818 - an answer, not an error
@@ -22,7 +26,7 @@ class Rejected(Outcome):
     """Refuse a request.
 
     Attributes:
-        status: an HTTP status from 400 to 499.
+        status: an HTTP status from 400 to 499 that is registered with IANA.
         detail: one sentence for the caller; it must not repeat what the caller sent.
 
     Example:
@@ -30,7 +34,7 @@ class Rejected(Outcome):
     """
 
     def __init__(self, status: int, detail: str) -> None:
-        if not 400 <= status <= 499:
+        if status not in _CLIENT_ERRORS:
             raise ValueError(f"a rejection has a 4xx status, not {status}")
         super().__init__(detail)
         self.status = status

@@ -74,15 +74,8 @@ async def _answer(
             if request.method not in spec.methods:
                 _refuse_method(spec)
             return await spec.adapter(function, await _read(spec, request))
-    except Rejected as error:
-        running.outcome, running.reason = "rejected", error.detail
-        return problem.rejection(error, allow=", ".join(spec.methods) if error.status == 405 else None)
-    except Retry as error:
-        running.outcome, running.reason = "retry", error.reason
-        return problem.later(error.after)
-    except Unavailable as error:
-        running.outcome, running.reason = "retry", str(error)
-        return problem.later(error.retry_after)
+    except (Rejected, Retry, Unavailable) as error:
+        return problem.answer(error, running, methods=spec.methods)
     except ClientDisconnect:
         running.outcome, running.reason = "disconnected", "the caller left before its body was read"
         return Response(status_code=problem.CLIENT_CLOSED_REQUEST)

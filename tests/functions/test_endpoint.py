@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
 from flask import Flask, request
 
-from common.functions import endpoint, serve, wait_for
+from common.errors import Unavailable
+from common.functions import Rejected, Retry, endpoint, serve, wait_for
 from common.functions.testing import HttpEvent, bearer, invoke
 
 MADE = 0
@@ -17,6 +19,14 @@ MADE = 0
 async def _double(number: int) -> int:
     await asyncio.sleep(0)
     return number * 2
+
+
+RAISED = {
+    "defect": ValueError("the customer's secret"),
+    "rejected": Rejected(409, "it exists already"),
+    "retry": Retry("not yet", after=7),
+    "unavailable": Unavailable("redis is down"),
+}
 
 
 @endpoint(public=True, timeout=2)
@@ -39,9 +49,14 @@ def public() -> Flask:
         wait_for(asyncio.sleep(30))
         return "never"
 
-    @app.get("/broken")
-    def broken() -> str:
-        raise ValueError("the customer's secret")
+    @app.get("/impatient")
+    def impatient() -> str:
+        wait_for(asyncio.sleep(30), seconds=0.01)
+        return "never"
+
+    @app.get("/raising/<what>")
+    def raising(what: str) -> str:
+        raise RAISED[what]
 
     return app
 
@@ -77,15 +92,34 @@ async def test_body_query_status_and_headers_travel_both_ways() -> None:
     assert (answer.status, answer.body, answer.headers["x-query"]) == (201, b"hello", "é")
 
 
-@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/echo", 405), ("/broken", 500)])
-async def test_flask_answers_its_own_errors(path: str, status: int) -> None:
-    answer = await get(path)
+@pytest.mark.parametrize(
+    ("path", "status", "outcome"),
+    [
+        ("/nowhere", 404, "done"),
+        ("/echo", 405, "done"),
+        ("/raising/defect", 500, "failed"),
+        ("/raising/rejected", 409, "rejected"),
+        ("/raising/retry", 503, "retry"),
+        ("/raising/unavailable", 503, "retry"),
+        ("/slow", 503, "retry"),
+        ("/impatient", 503, "retry"),
+    ],
+)
+async def test_a_view_may_end_like_any_function(
+    path: str, status: int, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = await get(path)
     assert answer.status == status
     assert b"secret" not in answer.body
+    assert vars(caplog.records[-1])["fields"]["outcome"] == outcome
 
 
-async def test_a_slow_view_ends_at_the_deadline() -> None:
-    assert (await get("/slow")).status in {500, 503}
+async def test_an_outcome_of_a_view_is_told_as_everywhere() -> None:
+    rejected, later = await get("/raising/rejected"), await get("/raising/retry")
+    assert rejected.headers["content-type"] == "application/problem+json"
+    assert rejected.json()["detail"] == "it exists already"
+    assert (later.headers["retry-after"], later.body) == ("7", b"")
 
 
 async def test_a_private_endpoint_needs_a_caller_and_tells_the_view_who_it_is() -> None:

@@ -331,6 +331,12 @@ def test_result_reads_json() -> None:
     assert Result(200, {}, b"[1]").json() == [1]
 
 
+@pytest.mark.parametrize("status", [200, 399, 500, 499, 419])
+def test_a_rejection_has_a_known_status_of_the_callers_fault(status: int) -> None:
+    with pytest.raises(ValueError, match=f"4xx status, not {status}"):
+        Rejected(status, "no")
+
+
 def test_drop_says_its_reason() -> None:
     assert str(Drop("expired")) == "expired"
     assert str(Drop("expired", "too old")) == "expired: too old"
