@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
+import pytest
 
 from common import clock
 from common.billing.fiscal import billing_date, fiscal_year
+from tools.local.environment import WebhookMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from tests.gateways import RunningGateway
     from tests.stack import Stack
+    from tools.local.cloud import LocalCloud
     from tools.sample_data import Checkout
 
 WEBHOOK = "webhook-phonepe"
@@ -62,19 +66,31 @@ async def refund(checkout: Checkout, url: str, amount: int) -> int:
     return status
 
 
-async def test_a_paid_order_becomes_an_active_subscription(stack: Stack, gateway: RunningGateway) -> None:
+@pytest.mark.parametrize("mode", get_args(WebhookMode))
+async def test_a_paid_order_becomes_an_active_subscription(
+    stack: Stack,
+    cloud: LocalCloud,
+    gateways: Callable[[], AbstractContextManager[RunningGateway]],
+    monkeypatch: pytest.MonkeyPatch,
+    mode: WebhookMode,
+) -> None:
     from common.events.outbox import live_channel
     from common.redis.pubsub import PubSubService
 
+    for name in ("PHONEPE_WEBHOOK_MODE", "PHONEPE_WEBHOOK_SECRETS"):
+        monkeypatch.setenv(name, cloud.environment(mode)[name])
     checkout = await stack.checkout()
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     await PubSubService().subscribe(live_channel(checkout.workspace_id), heard.put)
     await checkout.pay()
-    assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") == 200
-    state = await until(completed(stack, checkout))
+    with gateways() as gateway:
+        other: WebhookMode = "basic" if mode == "hmac" else "hmac"
+        assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}", mode=other) == 401
+        assert await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}") == 200
+        state = await until(completed(stack, checkout))
     assert (state["plan"], state["subscription_status"], state["events"]) == ("growth", "active", 2)
     live = {(await asyncio.wait_for(heard.get(), 5))["type"] for _ in range(2)}
-    assert "raptorflow.payment.completed.v1" in live
+    assert live == {"raptorflow.payment.completed.v1", "raptorflow.subscription.activated.v1"}
     assert len(await stack.published("payment-completed")) == 1
 
 

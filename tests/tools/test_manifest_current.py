@@ -35,3 +35,10 @@ def test_the_manifest_knows_the_decorators_arguments_and_defaults(kind: str, dec
 def test_kinds_override_only_what_has_a_default() -> None:
     for own in resources.DEFAULTS_BY_KIND.values():
         assert own.keys() <= resources.DEFAULTS.keys()
+
+
+def test_no_webhook_and_no_money_is_ever_too_old_to_be_handled() -> None:
+    triggers = [function["trigger"] for function in build(ROOT)[0]["functions"].values()]
+    lasting = [one for one in triggers if one.get("topic", "").startswith(("webhook-", "payment-", "subscription-"))]
+    assert lasting
+    assert not [one for one in lasting if "max_age" in one]
