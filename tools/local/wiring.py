@@ -63,7 +63,8 @@ class Wiring:
 async def wire(manifest: Manifest, wiring: Wiring) -> list[str]:
     """Make the local Pub/Sub what the manifest says; the names of the subscriptions.
 
-    Safe to repeat: what exists is brought up to date, and the subscription of a function that is gone is deleted.
+    Safe to repeat: what exists is brought up to date, and the subscription of a function that is gone is deleted. One
+    whose topic, filter or ordering has changed is made again, as Terraform does, for these cannot be updated.
     """
     async with grpc.aio.insecure_channel(wiring.host) as channel:
         publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
@@ -76,8 +77,8 @@ async def wire(manifest: Manifest, wiring: Wiring) -> list[str]:
             if function.trigger.kind == "pubsub"
         }
         for existing in await _existing(subscriber, wiring.project):
-            if existing not in wanted:
-                await subscriber.delete_subscription(subscription=existing)
+            if existing.name not in wanted or _fixed(existing) != _fixed(wanted[existing.name]):
+                await subscriber.delete_subscription(subscription=existing.name)
         await asyncio.gather(*(_create_or_update(subscriber, subscription) for subscription in wanted.values()))
     return sorted(wanted)
 
@@ -111,9 +112,13 @@ async def _create_topic(publisher: PublisherAsyncClient, name: str) -> None:
         return
 
 
-async def _existing(subscriber: SubscriberAsyncClient, project: str) -> list[str]:
+async def _existing(subscriber: SubscriberAsyncClient, project: str) -> list[Subscription]:
     pager = await subscriber.list_subscriptions(project=f"projects/{project}", retry=None, timeout=10)
-    return [subscription.name async for subscription in pager if subscription.push_config.push_endpoint]
+    return [subscription async for subscription in pager if subscription.push_config.push_endpoint]
+
+
+def _fixed(subscription: Subscription) -> tuple[str, str, bool]:
+    return subscription.topic, subscription.filter, subscription.enable_message_ordering
 
 
 async def _create_or_update(subscriber: SubscriberAsyncClient, subscription: Subscription) -> None:

@@ -155,26 +155,6 @@ async def test_a_schedule_of_the_manifest_is_fired_as_cloud_scheduler_does(cloud
     assert headers["x-cloudscheduler-scheduletime"].endswith(":00Z")
 
 
-async def test_wiring_is_brought_up_to_date_and_what_is_gone_is_removed(
-    gateway_url: str, cloud: LocalCloud, stack: Stack
-) -> None:
-    from tools.local.wiring import wire
-
-    wiring = Wiring(
-        host=stack.environment["PUBSUB_EMULATOR_HOST"],
-        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
-        base_url="http://127.0.0.1:1",
-        invoker=INVOKER,
-    )
-    manifest = load(REPOSITORY / "functions.json")
-    both = await wire(manifest, wiring)
-    expected = sorted(name for name, function in manifest.functions.items() if function.trigger.kind == "pubsub")
-    assert [name.rpartition("/")[2] for name in both] == expected
-    one = {name: function for name, function in manifest.functions.items() if "dead" in name}
-    await wire(replace(manifest, functions=one), wiring)
-    assert await wire(manifest, wiring) == both
-
-
 def test_an_edited_function_is_served_without_a_restart(cloud: LocalCloud, stack: Stack, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for name in ("common", "functions", "tools"):
