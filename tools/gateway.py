@@ -30,6 +30,7 @@ from common.lifecycle import aclose_all
 from tools.local.buckets import wire_buckets
 from tools.local.cloud import LocalCloud
 from tools.local.identity import Identity, InvalidToken, verify
+from tools.local.processes import CloudError
 from tools.local.queues import wire_queues
 from tools.local.wiring import Wiring, wire
 from tools.manifest_model import load
@@ -208,6 +209,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.manifest.exists():
         print(f"{options.manifest} is missing: run `make manifest`", file=sys.stderr)
         return 2
+    try:
+        LocalCloud(options.root).environment()
+    except CloudError as error:
+        print(error, file=sys.stderr)
+        return 1
     os.environ[ROOT_VARIABLE] = str(options.root.resolve())
     os.environ[MANIFEST_VARIABLE] = str(options.manifest.resolve())
     os.environ[URL_VARIABLE] = f"http://127.0.0.1:{options.port}"

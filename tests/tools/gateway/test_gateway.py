@@ -182,7 +182,7 @@ def test_the_gateway_ends_with_whoever_started_it(gateway: RunningGateway) -> No
     assert gateway.process.wait(10) is not None
 
 
-def test_help_and_a_missing_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tools.gateway import main
 
     with pytest.raises(SystemExit) as ended:
@@ -191,3 +191,5 @@ def test_help_and_a_missing_manifest(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "--reload" in capsys.readouterr().out
     assert main(["--manifest", str(tmp_path / "none.json")]) == 2
     assert "make manifest" in capsys.readouterr().err
+    assert main(["--root", str(tmp_path / "none")]) == 1
+    assert "is not up: run `python -m tools.local up`" in capsys.readouterr().err
