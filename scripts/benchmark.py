@@ -24,6 +24,7 @@ from rich.console import Console
 
 from common.errors import RaptorFlowError
 from scripts.benchmarks import (
+    p1_rate_limit,
     p3_locks,
     p5_sessions,
     p6_client,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "P1": p1_rate_limit.measure,
     "P3": p3_locks.measure,
     "P5": p5_sessions.measure,
     "P6": p6_client.measure,

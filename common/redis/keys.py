@@ -27,6 +27,7 @@ whose owners differ: no tag can hold them together.)
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Literal
 from urllib.parse import quote
 
@@ -42,6 +43,7 @@ PROBE = RedisConfig.KEY_PREFIX + "probe"
 """Never exists: the client asks with it what a server knows."""
 
 _PLAIN = "/-_.~@+=,!"
+_AS_IT_IS = re.compile(rf"[A-Za-z0-9{re.escape(_PLAIN)}]{{1,{MAX_PART_BYTES}}}")
 
 
 def session(session_id: str) -> str:
@@ -170,6 +172,8 @@ def _below(*parts: str) -> str:
 def _part(value: str) -> str:
     """One part, escaped; the hash of a long one is marked by what no escaped part contains, a ``%s``."""
     encoded = _encoded(value)
+    if _AS_IT_IS.fullmatch(value):  # nearly every one, in a third of the time
+        return value
     escaped = quote(encoded, safe=_PLAIN)
     return escaped if len(escaped) <= MAX_PART_BYTES else "%sha256-" + hashlib.sha256(encoded).hexdigest()
 
