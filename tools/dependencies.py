@@ -27,6 +27,9 @@ DISTRIBUTIONS = {
     "google.protobuf": "google-cloud-pubsub",
     "google.pubsub_v1": "google-cloud-pubsub",
     "grpc": "google-cloud-pubsub",
+    "opentelemetry": "opentelemetry-api",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry.sdk": "opentelemetry-sdk",
 }
 """Import name to the distribution that provides it; of several prefixes the longest counts."""
 

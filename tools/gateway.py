@@ -17,6 +17,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from common.config.logging_config import JsonFormatter
 from common.jobs import JobScheduler
 from common.lifecycle import aclose_all
 from tools.local.buckets import wire_buckets
@@ -34,6 +36,7 @@ from tools.local.processes import CloudError
 from tools.local.queues import wire_queues
 from tools.local.wiring import Wiring, wire
 from tools.manifest_model import load
+from tools.trace import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -50,6 +53,8 @@ log = logging.getLogger("raptorflow.gateway")
 ROOT_VARIABLE = "RAPTORFLOW_LOCAL_ROOT"
 URL_VARIABLE = "RAPTORFLOW_GATEWAY_URL"
 MANIFEST_VARIABLE = "RAPTORFLOW_MANIFEST"
+MAX_LINES_BYTES = 20_000_000
+"""Of log lines that are kept for `tools.trace`, twice."""
 SIGNATURE_REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 
 
@@ -186,6 +191,7 @@ def application() -> Gateway:
     cloud = LocalCloud(Path(os.environ[ROOT_VARIABLE]))
     for name, value in cloud.environment().items():
         os.environ.setdefault(name, value)
+    _keep_lines(cloud.root)
     wiring = Wiring(
         host=os.environ["PUBSUB_EMULATOR_HOST"],
         project=os.environ["GOOGLE_CLOUD_PROJECT"],
@@ -195,6 +201,15 @@ def application() -> Gateway:
         storage_url=os.environ["STORAGE_EMULATOR_HOST"],
     )
     return Gateway(load(Path(os.environ[MANIFEST_VARIABLE])), Identity(cloud.root), wiring)
+
+
+def _keep_lines(root: Path) -> None:
+    """Keep every log line as Cloud Logging would get it, beside what a person reads."""
+    path = lines_of(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(path, maxBytes=MAX_LINES_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(JsonFormatter())
+    logging.getLogger().addHandler(handler)
 
 
 def main(arguments: list[str] | None = None) -> int:

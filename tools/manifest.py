@@ -23,6 +23,7 @@ from tools.decorators import RESOURCES
 from tools.dependencies import Dependencies, client_of
 from tools.imports import Graph
 from tools.manifest_model import Manifest, load, parse
+from tools.metrics import log_metrics
 from tools.problem import Problem
 from tools.resources import Literals, read_literals
 from tools.triggers import trigger_of, trigger_problems
@@ -84,6 +85,7 @@ class _Builder:
             "buckets": sorted(united["buckets"]),
             "datasets": sorted(united["datasets"]),
             "secrets": sorted(united["secrets"]),
+            "metrics": log_metrics(self.graph),
             "functions": functions,
         }
 

@@ -6,7 +6,6 @@ the same lines.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
@@ -14,14 +13,15 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from common.config.redaction import read_secrets, redact, scrub
 from common.functions import context
 
 MAX_MESSAGE = 64 * 1024
 """Characters; Cloud Logging refuses entries above 256 KB."""
-REDACTED = "[redacted]"
-_SECRET = ("secret", "token", "password", "authorization", "signature", "verify", "vpa", "account", "cookie", "otp")
 _TALKATIVE = ("httpx", "httpcore", "apscheduler", "fontTools", "fpdf")
 """Libraries that report every call, or every glyph, at INFO."""
+_FOR_MACHINES = ("httpRequest", "span", "@type", "serviceContext", "context")
+"""Fields that a readable line leaves out."""
 _ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
 _SEVERITIES = {logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARNING", logging.ERROR: "ERROR"}
 
@@ -32,6 +32,7 @@ def configure_logging() -> None:
     ``LOG_LEVEL`` is a level, or a level and exceptions to it: ``INFO,common.redis=DEBUG``.
     """
     root = logging.getLogger()
+    read_secrets()
     if any(isinstance(handler, _Handler) for handler in root.handlers):
         return
     handler = _Handler(sys.stdout)
@@ -70,15 +71,17 @@ class JsonFormatter(logging.Formatter):
             **redact(getattr(record, "fields", {})),
         }
         running = context.current()
-        if running is not None:
+        identity = getattr(record, "trace", None) or (running.trace if running else "")
+        if identity:
             project = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
-            line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{running.trace}"
-            line["logging.googleapis.com/spanId"] = running.span_id
+            line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{identity}"
+            line["logging.googleapis.com/spanId"] = getattr(record, "span_id", None) or context.span_id()
+        if running is not None:
             line["logging.googleapis.com/trace_sampled"] = running.sampled
             line["logging.googleapis.com/labels"] = context.fields()
         if trace:
             line["stack_trace"] = f"{message}\n{trace}"
-        return _ENCODER.encode(line)
+        return scrub(_ENCODER.encode(line))
 
 
 class TextFormatter(logging.Formatter):
@@ -88,24 +91,12 @@ class TextFormatter(logging.Formatter):
         """The record as text."""
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = {**context.fields(), **redact(getattr(record, "fields", {}))}
-        fields.pop("httpRequest", None)
+        for key in _FOR_MACHINES:
+            fields.pop(key, None)
         said = " ".join(f"{key}={value}" for key, value in fields.items())
         trace = _trace(record)
         line = f"{clock} {record.levelname:<7} {record.name}: {_message(record)}{'  ' + said if said else ''}"
-        return f"{line}\n{trace}" if trace else line
-
-
-def redact(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with the values of everything that is called like a secret replaced."""
-    return {
-        key: REDACTED if _is_secret(key) else redact(value) if isinstance(value, dict) else value
-        for key, value in fields.items()
-    }
-
-
-@functools.lru_cache(maxsize=512)  # the names are the code's own and few; looking at each cost a third of a line
-def _is_secret(key: str) -> bool:
-    return any(word in key.lower() for word in _SECRET)
+        return scrub(f"{line}\n{trace}" if trace else line)
 
 
 def _message(record: logging.LogRecord) -> str:

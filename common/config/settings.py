@@ -32,6 +32,12 @@ _REQUIRED_WHEN_DEPLOYED = (
     "resend_api_key",
     "sender_email_address",
 )
+_EMULATORS = (
+    "pubsub_emulator_host",
+    "cloud_tasks_emulator_host",
+    "storage_emulator_host",
+    "cloud_monitoring_emulator_host",
+)
 
 
 class Environment(StrEnum):
@@ -68,8 +74,14 @@ class Settings(BaseSettings):
     storage_emulator_host: Annotated[
         str, Field(description="http://host:port of a local Cloud Storage; refused where deployed")
     ] = ""
+    cloud_monitoring_emulator_host: Annotated[
+        str, Field(description="host:port of a local Cloud Monitoring; refused where deployed")
+    ] = ""
     google_application_credentials: Annotated[
         str, Field(description="a key file, which signs URLs locally; a deployed function has an identity of its own")
+    ] = ""
+    otel_exporter_otlp_endpoint: Annotated[
+        str, Field(description="a collector for the functions that export traces; empty for Google's Telemetry API")
     ] = ""
     evidence_bucket: Annotated[str, Field(description="what customers upload; empty for PROJECT-evidence")] = ""
     exports_bucket: Annotated[str, Field(description="what they download once; empty for PROJECT-exports")] = ""
@@ -135,7 +147,7 @@ class Settings(BaseSettings):
         missing = [name.upper() for name in _REQUIRED_WHEN_DEPLOYED if not _text(getattr(self, name)).strip()]
         if missing:
             raise ValueError(f"{self.environment} needs {', '.join(missing)}")
-        for name in ("pubsub_emulator_host", "cloud_tasks_emulator_host", "storage_emulator_host"):
+        for name in _EMULATORS:
             if getattr(self, name):
                 raise ValueError(f"{name.upper()} must not be set where deployed")
         for name in ("phonepe_base_url", "phonepe_auth_url", "resend_base_url"):

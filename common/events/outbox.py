@@ -26,6 +26,7 @@ from common.errors import Unavailable
 from common.events.message import to_message
 from common.events.types import SOURCE
 from common.functions import context
+from common.infrastructure.metrics import record_metric
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,6 +117,8 @@ async def _publish(unpublished: LiteralString, value: str | list[str]) -> None:
             "update event_outbox set published_at = %s where id = any(%s::uuid[])",
             (clock.now(), [row.id for row in rows]),
         )
+    for row in rows:
+        record_metric("raptorflow_events_total", 1, {"type": row.type})
     await asyncio.gather(*(_tell_listeners(row) for row in rows))
 
 

@@ -23,6 +23,7 @@ from common.functions.caller import admit
 from common.functions.outcomes import Rejected, Retry
 from common.functions.request import Request, bounded_headers, read_body
 from common.functions.spec import FunctionSpec, spec_of
+from common.infrastructure import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,7 +74,12 @@ async def _answer(
         async with deadline.within(max(0.5, spec.timeout - deadline.MARGIN_SECONDS)):
             if request.method not in spec.methods:
                 _refuse_method(spec)
-            return await spec.adapter(function, await _read(spec, request))
+            asked = await _read(spec, request)
+            called = function if spec.kind == "api" else tracing.invocation(function)
+            try:
+                return await spec.adapter(called, asked)
+            finally:
+                await tracing.flush()
     except (Rejected, Retry, Unavailable) as error:
         return problem.answer(error, running, methods=spec.methods)
     except ClientDisconnect:
@@ -115,6 +121,7 @@ def _summarise(
             "latency": f"{seconds:.6f}s",
         },
         "outcome": running.outcome,
+        "span": {"name": running.function, "parent": running.parent_id, "seconds": round(seconds, 6)},
     }
     if running.reason:
         fields["reason"] = running.reason

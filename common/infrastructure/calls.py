@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import Unavailable
 from common.functions.deadline import remaining
 from common.infrastructure.errors import translate
+from common.infrastructure.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +31,7 @@ async def call(
     """Call ``method`` with ``arguments``.
 
     Args:
-        what: is being done, for the error.
+        what: is being done, for the error and the span: few different ones, no ids.
         method: of a generated client.
         seconds: for everything, retries included; cut to what is left of the invocation.
         transient: names of Google's exceptions after which it is tried again.
@@ -46,8 +47,9 @@ async def call(
         predicate=lambda error: type(error).__name__ in transient, initial=0.05, maximum=0.5, timeout=seconds
     )
     try:
-        async with asyncio.timeout(seconds):
-            return await method(**arguments, retry=retry, timeout=seconds)
+        with span(what):
+            async with asyncio.timeout(seconds):
+                return await method(**arguments, retry=retry, timeout=seconds)
     except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
         raise translate(error, what) from error
     except TimeoutError as error:

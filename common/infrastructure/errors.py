@@ -1,4 +1,6 @@
-"""Google's errors in our words; the vendor's own error is always the cause.
+"""Google's errors in our words, and how any error reaches Error Reporting (R38).
+
+The vendor's own error is always the cause of ours:
 
 RaptorFlowError
 ├── InvalidInput         the service refuses the request itself
@@ -10,7 +12,23 @@ RaptorFlowError
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
 from common.errors import InvalidInput, RaptorFlowError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+log = logging.getLogger("raptorflow.error")
+
+REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
+"""Makes Error Reporting take a line even where it finds no stack trace in it."""
 
 
 class NotFound(RaptorFlowError):  # noqa: N818 - the field's own word
@@ -37,3 +55,57 @@ def translate(error: Exception, what: str) -> RaptorFlowError:
     ]
     ours = next((ours for theirs, ours in kinds if isinstance(error, theirs)), Unavailable)
     return ours(f"{what}: {type(error).__name__}")
+
+
+class ErrorReporting:
+    """Errors for Cloud Error Reporting, which reads them from log lines; its client costs 2.5 times a cold start.
+
+    What a function raises is reported by the runtime. This is for errors that are handled, and for scripts.
+
+    Example:
+        >>> await ErrorReporting().report_error(error, {"workspace_id": workspace_id})
+    """
+
+    async def report_error(self, error: BaseException, context: Mapping[str, Any] | None = None) -> None:
+        """Write ``error`` with its stack trace, and ``context`` beside it, redacted as every line is."""
+        _report(error, context or {})
+
+    def configure_error_reporting(self) -> None:
+        """Report what nobody catches: in this thread, in others, and in tasks of the event loop that runs, if any.
+
+        For scripts: ``serve`` reports for functions. What was called before is called as well.
+        """
+        before, before_in_threads = sys.excepthook, threading.excepthook
+
+        def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            if not isinstance(error, KeyboardInterrupt):
+                _report(error, {})
+            before(kind, error, trace)
+
+        def uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+            if found.exc_value is not None:
+                _report(found.exc_value, {"thread": found.thread.name if found.thread else ""})
+            before_in_threads(found)
+
+        sys.excepthook, threading.excepthook = uncaught, uncaught_in_thread
+        try:
+            asyncio.get_running_loop().set_exception_handler(_unhandled)
+        except RuntimeError:
+            return  # no loop runs: there are no tasks
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, said: dict[str, Any]) -> None:
+    if isinstance(error := said.get("exception"), BaseException):
+        _report(error, {"task": said.get("message", "")})
+    else:
+        loop.default_exception_handler(said)
+
+
+def _report(error: BaseException, context: Mapping[str, Any]) -> None:
+    service = {"service": os.environ.get("K_SERVICE", "raptorflow"), "version": os.environ.get("K_REVISION", "")}
+    log.error(
+        "%s",
+        type(error).__name__,
+        extra={"fields": {"@type": REPORTED, "serviceContext": service, **context}},
+        exc_info=(type(error), error, error.__traceback__),
+    )

@@ -23,6 +23,7 @@ from common.infrastructure.errors import translate
 from common.infrastructure.gcp import GCPClient
 from common.infrastructure.object_names import check_path
 from common.infrastructure.storage_config import bucket as bucket_name
+from common.infrastructure.tracing import span
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
@@ -201,8 +202,9 @@ class CloudStorage:
     async def _run(self, what: str, call: Callable[[Client, Mapping[str, Any]], T]) -> T:
         seconds = remaining(STORAGE_SECONDS)
         try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.to_thread(self._call, call, seconds, what)
+            with span(what.partition("/")[0]):
+                async with asyncio.timeout(seconds):
+                    return await asyncio.to_thread(self._call, call, seconds, what)
         except TimeoutError as error:
             raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
 

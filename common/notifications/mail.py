@@ -17,6 +17,7 @@ from common.config.secrets import secret_values
 from common.errors import InvalidInput, Misconfigured, RaptorFlowError, Unavailable
 from common.functions.deadline import remaining
 from common.functions.jsonbody import parse_object
+from common.infrastructure.tracing import span
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ class MailClient:
             raise Misconfigured("RESEND_API_KEY and SENDER_EMAIL_ADDRESS must be set to send mail")
         headers = {"Authorization": f"Bearer {keys[0]}", "Idempotency-Key": key}
         try:
-            async with asyncio.timeout(remaining(TIMEOUT_SECONDS)):
-                return await self._http.post(self._url, json=_body(mail, sender), headers=headers, timeout=None)
+            with span("sending a mail"):
+                async with asyncio.timeout(remaining(TIMEOUT_SECONDS)):
+                    return await self._http.post(self._url, json=_body(mail, sender), headers=headers, timeout=None)
         except httpx.ConnectError as error:
             raise Unavailable("the mail provider cannot be reached") from error
         except (httpx.HTTPError, TimeoutError) as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from common import clock
 from common.database import execute, fetch_one
 from common.errors import InvalidInput, Misconfigured, RaptorFlowError, Unavailable
+from common.infrastructure.metrics import record_metric
 from common.notifications.kinds import KINDS
 from common.notifications.mail import Attachment, Mail, OutcomeUnknown, Refused, mail_client
 from common.notifications.rendering import render
@@ -120,6 +121,7 @@ async def _send(
         _alert(kind, "failed", key)
         raise Undeliverable(f"notification {kind} was refused") from refused
     await _stamp(key, workspace_id, "sent", provider_id=provider_id)
+    record_metric("raptorflow_mails_total", 1, {"kind": kind})
     return Notification("sent", provider_id)
 
 

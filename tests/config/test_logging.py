@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from common.config.logging_config import JsonFormatter, TextFormatter, redact
+from common.config.logging_config import JsonFormatter, TextFormatter
+from common.config.redaction import redact
 from common.functions import context
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -116,7 +116,7 @@ def test_the_example_names_every_variable_with_its_default_and_explains_it() -> 
 
 
 def test_every_variable_that_the_code_reads_is_in_the_contract() -> None:
-    platform = {"K_SERVICE"}
+    platform = {"K_SERVICE", "K_REVISION"}
     read: set[str] = set()
     for path in [*REPOSITORY.glob("common/**/*.py"), *REPOSITORY.glob("functions/**/*.py")]:
         text = path.read_text()

@@ -43,20 +43,20 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=26, packages=0, installed=45, kib=171),
-    "event-on-payment-completed": Budget(modules=35, packages=0, installed=46, kib=195),
-    "event-on-payment-refunded": Budget(modules=35, packages=0, installed=46, kib=195),
-    "event-on-phonepe-event": Budget(modules=46, packages=0, installed=51, kib=342),
-    "job-generate-invoice": Budget(modules=59, packages=0, installed=57, kib=354),
-    "job-repair-documents": Budget(modules=34, packages=0, installed=46, kib=205),
-    "webhook-phonepe": Budget(modules=26, packages=0, installed=43, kib=144),
+    "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=187),
+    "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=210),
+    "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=210),
+    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=363),
+    "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=371),
+    "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=218),
+    "webhook-phonepe": Budget(modules=29, packages=0, installed=43, kib=160),
 }
 NEW = {
     # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
-    "webhook": Budget(modules=30, packages=0, installed=45, kib=150),
-    "event": Budget(modules=40, packages=0, installed=60, kib=250),
-    "job": Budget(modules=45, packages=0, installed=60, kib=300),
-    "api": Budget(modules=40, packages=0, installed=50, kib=170),
+    "webhook": Budget(modules=40, packages=0, installed=50, kib=250),
+    "event": Budget(modules=45, packages=0, installed=60, kib=300),
+    "job": Budget(modules=50, packages=0, installed=60, kib=350),
+    "api": Budget(modules=45, packages=0, installed=50, kib=250),
 }
 CODE = """
 import json, sys

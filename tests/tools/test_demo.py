@@ -34,8 +34,9 @@ def ours(root: Path) -> list[str]:
 def test_it_plays_a_payment_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = subprocess.run([*COMMAND, "--root", tmp_path], capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") == 12
+    assert done.stdout.count("✓") == 13
     assert "plan growth active until" in done.stdout
+    assert "sending a mail" in done.stdout
     assert "one activation, one invoice, one mail" in done.stdout
     assert "Where to look" in done.stdout
     assert ours(tmp_path) == []

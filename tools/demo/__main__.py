@@ -35,6 +35,7 @@ async def play(demo: Demo, console: Console) -> None:
         demo.invoice,
         demo.read,
         demo.mail,
+        demo.follow,
         demo.repeat,
     ]
     for number, step in enumerate(steps, 1):

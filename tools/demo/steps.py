@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pypdfium2
+from rich.console import Console
 
 from common.events.outbox import live_channel
 from common.infrastructure.storage import cloud_storage
@@ -21,6 +23,7 @@ from common.lifecycle import aclose_all
 from common.redis.pubsub import PubSubService
 from tools.gateway_process import start_gateway, stop
 from tools.sample_data import Checkout, create_customer, payment_state, start_checkout
+from tools.trace import draw, lines_of, newest, read, roots
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tools.local.cloud import LocalCloud
+    from tools.trace import Node
 
 WAIT_SECONDS = 20.0
 FUNCTION = "webhook-phonepe"
@@ -158,6 +162,23 @@ class Demo:
         found = await self._until(self._mails, "the mail has come")
         (mail,) = found
         return f"“{mail['subject']}” to {mail['to'][0]} with {mail['attachments'][0]['filename']}"
+
+    async def follow(self) -> str:
+        """Follow one trace from the webhook to the mail."""
+
+        async def complete() -> tuple[str, list[Node]] | None:
+            traces = read(lines_of(self.cloud.root)) if lines_of(self.cloud.root).exists() else {}
+            begun = newest(traces)
+            spans = traces.get(begun or "", [])
+            done = {"job-generate-invoice", "sending a mail"} <= {span.name for span in spans}
+            return (begun or "", spans) if done else None
+
+        trace, spans = await self._until(complete, "one trace reaches from the webhook to the mail")
+        (root,) = roots(spans)
+        self._expect(root.name == FUNCTION, f"the trace begins with {root.name}")
+        tree = io.StringIO()
+        Console(file=tree, width=100).print(draw(trace, spans))
+        return tree.getvalue().strip().replace("\n", "\n     ")
 
     async def repeat(self) -> str:
         """Let PhonePe send the same webhook ten times at once."""

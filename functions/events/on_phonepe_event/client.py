@@ -17,6 +17,7 @@ from common.config.secrets import secret_values
 from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.functions.deadline import remaining
 from common.functions.jsonbody import parse_object
+from common.infrastructure.tracing import span
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ class PhonePeClient:
         import httpx  # noqa: PLC0415
 
         try:
-            async with asyncio.timeout(remaining(TIMEOUT_SECONDS)):
-                return await self._http.request(method, url, timeout=None, **options)
+            with span("asking PhonePe" if method == "GET" else "asking PhonePe for a token"):
+                async with asyncio.timeout(remaining(TIMEOUT_SECONDS)):
+                    return await self._http.request(method, url, timeout=None, **options)
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(f"PhonePe cannot be reached ({type(error).__name__})") from error
 

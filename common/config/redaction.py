@@ -1,0 +1,88 @@
+"""What no log line may say: what is called like a secret or a person, the deployment's secrets, people's addresses.
+
+Code does not log them in the first place. This is the net below: it looks at names first and then at the whole line.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+REDACTED = "[redacted]"
+_CALLED = (
+    *("secret", "token", "password", "authorization", "signature", "verify", "cookie", "otp"),
+    *("vpa", "account", "email", "phone", "mobile", "gstin", "address", "full_name", "legal_name"),
+)
+_SECRET_VARIABLE = re.compile(r"(?:SECRETS?|TOKEN|PASSWORD|API_KEY|DATABASE_URL|REDIS_URL)$")
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9._%+-]{1,64}@(?![\w.-]*\.gserviceaccount\.com)[A-Za-z0-9][A-Za-z0-9.-]{0,190}[A-Za-z0-9]"
+)
+"""A mail address, or an address of the payment network (``name@bank``); machines' identities are none."""
+_PHONE = re.compile(r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}\b")
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_MIN_SECRET = 6
+"""Characters; a shorter value would hide half of every line."""
+
+
+def redact(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the values of everything that is called like a secret or a person replaced.
+
+    Example:
+        >>> redact({"status": 204, "client_secret": "x"})
+        {'status': 204, 'client_secret': '[redacted]'}
+    """
+    return {
+        key: REDACTED if _is_called_so(key) else redact(value) if isinstance(value, dict) else value
+        for key, value in fields.items()
+    }
+
+
+def scrub(line: str) -> str:
+    """A whole line without the values of the deployment's secrets, and without people's addresses.
+
+    Example:
+        >>> scrub("mail to asha@example.in")
+        'mail to [redacted]'
+    """
+    secrets = _secrets()
+    if secrets is not None:
+        line = secrets.sub(REDACTED, line)
+    if "@" in line:
+        line = _ADDRESS.sub(REDACTED, line)
+    return _PHONE.sub(REDACTED, line) if "+91" in line else line
+
+
+def read_secrets() -> None:
+    """Look at the environment again; it is looked at once, since a deployment's does not change."""
+    _secrets.cache_clear()
+
+
+@functools.lru_cache(maxsize=512)  # the names are the code's own and few; looking at each cost a third of a line
+def _is_called_so(key: str) -> bool:
+    return any(word in key.lower() for word in _CALLED)
+
+
+@functools.cache
+def _secrets() -> re.Pattern[str] | None:
+    values: set[str] = set()
+    for name, value in os.environ.items():
+        if _SECRET_VARIABLE.search(name):
+            for line in map(str.strip, value.splitlines()):
+                values |= {line, *_inside(line)}
+    spelled = {value for value in values if len(value) >= _MIN_SECRET}
+    spelled |= {written(value)[1:-1] for value in spelled for written in (json.dumps, _ENCODER.encode, repr)}
+    return (
+        re.compile("|".join(re.escape(value) for value in sorted(spelled, key=len, reverse=True))) if spelled else None
+    )
+
+
+def _inside(value: str) -> set[str]:
+    """The password in a URL; what follows the name in ``name:secret``."""
+    if "://" in value:
+        password = urlsplit(value).password or ""
+        return {password, unquote(password)}
+    return {value.partition(":")[2]}

@@ -1,0 +1,143 @@
+"""Traces (R37): OpenTelemetry's spans, below the span that each invocation is.
+
+    with span("mail send", kind="invoice"):
+        ...
+
+A trace crosses every border as W3C ``traceparent``: HTTP headers, attributes of Pub/Sub messages, headers of tasks,
+envelopes of the Redis queue. By default a span is a log line, and the invocation's own is its summary line: no network,
+nothing to flush. A function that also wants them in Cloud Trace says ``export_traces()``, see
+`common.infrastructure.otlp`. OpenTelemetry itself is imported at the first span.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from common.functions import context
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, TracerProvider
+
+    from common.infrastructure.otlp import Exporter
+
+Attribute = str | int | float | bool
+
+_exporter: Exporter | None = None
+
+
+def export_with(exporter: Exporter | None) -> None:
+    """Send spans to ``exporter`` instead of writing lines; None for lines again."""
+    global _exporter  # noqa: PLW0603 - one per process
+    _exporter = exporter
+
+
+@contextmanager
+def span(name: str, **attributes: Attribute) -> Iterator[Span]:
+    """Measure what happens inside, as a part of the running invocation's trace.
+
+    Args:
+        name: what is being done; few different ones, no ids.
+        **attributes: what more to say; never content, secrets or personal data.
+
+    Example:
+        >>> with span("pubsub publish", topic="payment-completed"):
+        ...     await client.publish(...)
+    """
+    from opentelemetry.trace.status import Status, StatusCode  # noqa: PLC0415 - at the first span
+
+    with (
+        _tracer().start_as_current_span(
+            name, context=_above(), attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as started,
+        context.within_span(f"{started.get_span_context().span_id:016x}"),
+    ):
+        try:
+            yield started
+        except Exception as error:
+            # Its kind only: a message may repeat what was sent.
+            started.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
+
+
+def invocation(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """``function`` as the invocation's own span, where spans are exported; otherwise the summary line is that span."""
+    exporter = _exporter
+    if exporter is None:
+        return function
+
+    @functools.wraps(function)
+    async def traced(*args: Any, **kwargs: Any) -> Any:
+        with exporter.invocation():
+            return await function(*args, **kwargs)
+
+    return traced
+
+
+async def flush() -> None:
+    """Send what has ended: the processor gets no time after the response. Nothing to do where spans are lines."""
+    if _exporter is not None:
+        await _exporter.flush()
+
+
+class CloudTracing:
+    """Spans for code that cannot use ``with``.
+
+    Example:
+        >>> tracing = CloudTracing()
+        >>> tracing.start_span("import")
+        >>> tracing.end_span()
+    """
+
+    def start_span(self, name: str, **attributes: Attribute) -> Span:
+        """Begin a span, current until `end_span` in the same task."""
+        stack = ExitStack()
+        started = stack.enter_context(span(name, **attributes))
+        _open.set((*_open.get(), stack))
+        return started
+
+    def end_span(self) -> None:
+        """End the innermost span that `start_span` began in this task.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        started = _open.get()
+        if not started:
+            raise RuntimeError("no span was started here")
+        _open.set(started[:-1])
+        started[-1].close()
+
+
+_open: ContextVar[tuple[ExitStack, ...]] = ContextVar("open_spans", default=())
+
+
+def _tracer() -> Any:
+    return (_exporter.provider if _exporter else _lines()).get_tracer("raptorflow")
+
+
+@functools.cache
+def _lines() -> TracerProvider:
+    from common.infrastructure.span_lines import LineTracerProvider  # noqa: PLC0415 - imports OpenTelemetry
+
+    return LineTracerProvider()
+
+
+def _above() -> Context | None:
+    """The invocation as OpenTelemetry's context, unless one of its spans is the current one."""
+    from opentelemetry import trace  # noqa: PLC0415 - at the first span
+
+    running = context.current()
+    if running is None:
+        return None
+    current = trace.get_current_span().get_span_context()
+    if current.is_valid and f"{current.trace_id:032x}" == running.trace:
+        return None
+    flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if running.sampled else trace.TraceFlags.DEFAULT)
+    identity = trace.SpanContext(int(running.trace, 16), int(running.span_id, 16), is_remote=True, trace_flags=flags)
+    return trace.set_span_in_context(trace.NonRecordingSpan(identity))
