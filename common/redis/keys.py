@@ -8,20 +8,21 @@ R4's patterns (their braces are placeholders):
     queue:{queue_name}              and its parts :r :t :b :d :m :res:{job_id}
     pubsub:{channel}
     lock:{resource}                 and its fencing counter :f
-    usage:{workspace_id}:{period}
+    usage:{workspace_id}:{period}   and beside it usage:{workspace_id}:e:{event_id}
 
 and ours beside them:
 
     session:u:{user_id}, session:e:{user_id}    a user's sessions; the epoch that revokes them all
     cachegen:{workspace_id}, cachetag:{workspace_id}:{tag}    generations: what was stored under an older one is a miss
     stream:{channel}                            the last messages of a channel, to fill gaps from
+    budget:{user_id}:{period}                   what is spent in a month, and held back for work that runs
     approval:{gate_id}, prefs:{workspace_id}, scratch:{session_id}, limits:{user_id}, evt:{handler}:{event_id},
     metrics:{name}, restoring:{id}
 
 A part that comes from outside is percent-escaped, so it can neither pretend to be two, nor be a pattern or a hash tag;
-one that is long is hashed. Names of queues and resources of locks are literal hash tags, ``queue:{agent_tasks}:r``,
-since one script takes several of their keys; nothing else has any. (A script also takes the logs of several limits,
-whose owners differ: no tag can hold them together.)
+one that is long is hashed. Names of queues, resources of locks and the workspaces of usage are literal hash tags,
+``queue:{agent_tasks}:r``, since one script takes several of their keys; nothing else has any. (A script also takes the
+logs of several limits, whose owners differ: no tag can hold them together.)
 """
 
 from __future__ import annotations
@@ -119,7 +120,17 @@ def lock_fence(resource: str) -> str:
 
 def usage(workspace_id: str, period: str) -> str:
     """A workspace's usage in a month, ``2026-11``."""
-    return _key("usage", workspace_id, period)
+    return f"{_tagged('usage', workspace_id)}:{_part(period)}"
+
+
+def usage_event(workspace_id: str, event_id: str) -> str:
+    """That an event's usage is counted, whatever the month."""
+    return f"{_tagged('usage', workspace_id)}:e:{_part(event_id)}"
+
+
+def budget(user_id: str, period: str) -> str:
+    """What a user has spent and held back in a month, ``2026-11``."""
+    return _key("budget", user_id, period)
 
 
 def approval(gate_id: str) -> str:

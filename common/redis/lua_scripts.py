@@ -11,6 +11,7 @@ from common.redis.lua.backup import RESTORE_PART
 from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 from common.redis.lua.locks import ACQUIRE_FENCED
 from common.redis.lua.rate_limit import RATE_LIMIT_SCRIPT, RATE_REFUND
+from common.redis.lua.usage import BUDGET_COMMIT, BUDGET_REFUND, BUDGET_RESERVE, RECORD_ONCE
 from common.redis.scripts import Script
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACQUIRE_FENCED",
+    "BUDGET_COMMIT",
+    "BUDGET_REFUND",
+    "BUDGET_RESERVE",
     "DELETE_IF_EQUAL",
     "RATE_LIMIT_SCRIPT",
     "RATE_REFUND",
+    "RECORD_ONCE",
     "RESTORE_PART",
     "SET_IF_EQUAL",
     "all_scripts",

@@ -12,7 +12,6 @@ that is behind refuses too much rather than too little.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from common import clock
@@ -20,6 +19,7 @@ from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.redis.client import redis_client
 from common.redis.errors import CommandRefused
 from common.redis.lua.rate_limit import RATE_LIMIT_SCRIPT, RATE_REFUND
+from common.redis.moments import from_ms, to_ms
 from common.redis.rate_limit_config import get_limit, on_failure
 from common.redis.rate_limit_local import AWAY, Local, local
 from common.redis.rate_limit_log import Standing, answers, moment, question, read
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 
 
 class RateLimitService:
@@ -69,7 +66,7 @@ class RateLimitService:
         """
         if len({limit.key for limit in limits}) != len(limits) or not limits:
             raise InvalidInput("several limits must be different ones, and at least one")
-        own, now = local(), _now()
+        own, now = local(), to_ms(clock.now())
         known = own.refusals.find(limits)
         if known is not None:
             return known
@@ -88,7 +85,7 @@ class RateLimitService:
             InvalidInput: see `Limit`.
         """
         limit = Limit(user_id, endpoint, *get_limit(endpoint, "free"), cost)
-        await self._ask(local(), [limit], _now(), refuse=False)
+        await self._ask(local(), [limit], to_ms(clock.now()), refuse=False)
 
     async def peek(self, user_id: str, endpoint: str, limit: int, window_seconds: float) -> RateLimitResult:
         """What `check_limit` would say, without counting (X = 1).
@@ -97,7 +94,7 @@ class RateLimitService:
             InvalidInput: see `Limit`.
             Unavailable: Redis did not answer in time.
         """
-        asked, now = Limit(user_id, endpoint, limit, window_seconds), _now()
+        asked, now = Limit(user_id, endpoint, limit, window_seconds), to_ms(clock.now())
         standing = read(await redis_client().get(asked.key), asked, now)
         if standing.used == 0:
             standing = standing._replace(oldest=now - asked.window_ms)  # nothing has to come back
@@ -167,7 +164,7 @@ def _refuse(own: Local, pairs: Sequence[tuple[Limit, Standing]], now: int) -> Ra
     for limit, standing in pairs:
         if standing.leaves:
             result = _say(limit, standing, now, remaining=max(0, limit.limit - standing.used))
-            own.refusals.add(limit, result, _time(standing.oldest + limit.window_ms))
+            own.refusals.add(limit, result, from_ms(standing.oldest + limit.window_ms))
             refused.append(result)
     return max(refused, key=lambda result: result.reset_at)
 
@@ -181,17 +178,9 @@ def _say(limit: Limit, standing: Standing, now: int, *, remaining: int, taken: S
     return RateLimitResult(
         allowed=not standing.leaves,
         remaining=remaining,
-        reset_at=_time(reset),
+        reset_at=from_ms(reset),
         reset_after=max(0, reset - now) / 1000,
         limit=limit.limit,
         window_seconds=limit.window_seconds,
         taken=list(taken),
     )
-
-
-def _now() -> int:
-    return (clock.now() - EPOCH) // MILLISECOND
-
-
-def _time(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)

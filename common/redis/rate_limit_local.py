@@ -30,7 +30,7 @@ class Refusals:
     """Limits that were used up a moment ago, and are until the first unit leaves their window."""
 
     def __init__(self) -> None:
-        self._results: Remembered[tuple[Limit, RateLimitResult]] = Remembered(CAPACITY)
+        self._results: Remembered[str, tuple[Limit, RateLimitResult]] = Remembered(CAPACITY)
 
     def find(self, limits: Sequence[Limit]) -> RateLimitResult | None:
         """The refusal that asking again would bring; it is of the same limit and the same cost."""

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common import clock
-from common.redis.rate_limit import EPOCH, RateLimitService
+from common.redis.moments import EPOCH, to_ms
+from common.redis.rate_limit import RateLimitService
 from common.redis.rate_limit_local import MAX_REFUSED, Buckets, Local, Refusals, local
 from common.redis.rate_limit_log import FINE
 from common.redis.rate_limit_models import Limit, RateLimitResult
@@ -108,7 +109,7 @@ class Run:
             case "both":
                 await self.check([limit, Limit("both", "e", 3, 60)], fate)
             case "record":
-                await self.service._ask(local(), [limit], self.now_ms(), refuse=False)
+                await self.service._ask(local(), [limit], to_ms(self.time.now), refuse=False)
                 if not local().away():
                     self.model.take(limit)
             case "refund" if self.granted:
@@ -124,9 +125,6 @@ class Run:
                 self.model.passed += amount
             case "step":
                 self.time.step(amount / 1000)
-
-    def now_ms(self) -> int:
-        return (self.time.now - EPOCH) // timedelta(milliseconds=1)
 
     async def check(self, limits: list[Limit], fate: Fate) -> None:
         answers = [self.model.check(limit) for limit in limits]
