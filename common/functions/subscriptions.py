@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_type_hints
 
 from starlette.responses import Response
 
@@ -25,15 +25,6 @@ MAX_PUSH_BYTES = 14 * 1024 * 1024
 Handler = TypeVar("Handler", bound=Callable[[Any], Awaitable[None]])
 
 
-class ReadableEvent(Protocol):
-    """A type that a handler may ask for instead of a `Delivery`."""
-
-    @classmethod
-    def from_delivery(cls, delivery: Delivery) -> Self:
-        """Read the event, or raise `InvalidInput`."""
-        ...
-
-
 def subscribe(
     topic: str,
     *,
@@ -45,9 +36,9 @@ def subscribe(
 ) -> Callable[[Handler], Handler]:
     """Call an async function of one argument for each message of ``topic``.
 
-    What the argument is annotated with decides what it gets: a `Delivery`, or any type with ``from_delivery``, such as
-    the events of `common.events.types`. Every message comes at least once, in any order: the effect must be one
-    transaction keyed by the event's id.
+    What the argument is annotated with decides what it gets: a `Delivery`, or any type whose ``from_delivery`` reads
+    one or raises `InvalidInput`, such as the events of `common.events.types`. Every message comes at least once, in any
+    order: the effect must be one transaction keyed by the event's id.
 
     Args:
         topic: its short name.
