@@ -11,6 +11,7 @@ from common import clock
 from common.events.types import PaymentCompleted
 from common.functions import Delivery, Drop, context, serve, subscribe
 from common.functions.testing import HttpEvent, bearer, invoke, pubsub_event
+from common.lifecycle import aclose_all
 
 if TYPE_CHECKING:
     from common.functions.testing import Main
@@ -126,6 +127,14 @@ async def test_an_event_within_its_age_is_handled() -> None:
         recent = event_push(time=clock.now() - timedelta(seconds=60))
         assert (await invoke(main, recent)).status == 204
     assert len(deliveries) == 1
+
+
+async def test_what_cannot_become_a_dead_letter_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+    main, _ = handler(Drop("unwanted"))
+    assert (await invoke(main, event_push())).status == 503
+    await aclose_all()
 
 
 def test_drop_says_its_reason() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
@@ -12,7 +15,9 @@ import pytest
 
 from common import clock
 from common.billing.fiscal import billing_date, fiscal_year
+from tests.serving import serving
 from tools.local.environment import WebhookMode
+from tools.manifest_model import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,6 +146,22 @@ async def test_another_merchants_order_ends_as_a_dead_letter_row(stack: Stack, g
     await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}")
     rows = await until(lambda: stack.rows("select reason, function, source_topic from dead_letters"))
     assert rows == [{"reason": "merchant_mismatch", "function": "event-on-phonepe", "source_topic": "webhook-phonepe"}]
+    assert stack.state(checkout)["status"] == "pending"
+
+
+async def test_an_order_that_stays_in_doubt_ends_as_a_dead_letter_row(stack: Stack, cloud: LocalCloud) -> None:
+    checkout = await stack.checkout()
+    quick = {
+        "attempts": 5,
+        "minimum_backoff": timedelta(milliseconds=20),
+        "maximum_backoff": timedelta(milliseconds=50),
+    }
+    async with serving(load(Path("functions.json")), cloud, stack, **quick) as url:
+        assert await checkout.send_webhook(f"{url}/{WEBHOOK}", event="checkout.order.completed") == 200
+        (letter,) = await until(lambda: stack.rows("select * from dead_letters"))
+    assert (letter["reason"], letter["function"]) == ("attempts_exhausted", "event-on-phonepe-event")
+    assert (letter["attempts"], letter["status"]) == (5, "open")
+    assert json.loads(letter["payload"])["payload"]["merchantOrderId"] == checkout.merchant_order_id
     assert stack.state(checkout)["status"] == "pending"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tools.sample_data import Checkout
 
 IST = ZoneInfo("Asia/Kolkata")
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+"""Of the webhook's request."""
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=IST)
 
 
@@ -41,6 +43,7 @@ def push(data: bytes) -> HttpEvent:
         type="raptorflow.webhook.phonepe.v1",
         time=event.timestamp,
         subject=event.subject,
+        traceparent=f"00-{TRACE}-b7ad6b7169203331-01",
     )
     return pubsub_event(data, attributes)
 

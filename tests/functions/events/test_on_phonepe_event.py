@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common import clock
 from common.functions.testing import invoke
 from functions.events.on_phonepe_event.main import main
-from tests.functions.events.ordering import NOON, body, deliver, event_status, push
+from tests.functions.events.ordering import NOON, TRACE, body, deliver, event_status, push
 from tests.stack import data_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ async def test_it_is_told_once_to_pubsub_and_live(stack: Stack) -> None:
     }
     assert completed[0].attributes["ce-type"] == "raptorflow.payment.completed.v1"
     assert completed[0].attributes["ce-workspaceid"] == checkout.workspace_id
+    assert completed[0].attributes["traceparent"].startswith(f"00-{TRACE}-")
     assert (len(completed), len(activated)) == (1, 1)
     live = [await asyncio.wait_for(heard.get(), 5) for _ in range(2)]
     assert {message["type"] for message in live} == {

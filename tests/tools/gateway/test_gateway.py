@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import shutil
 import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import uvicorn
 
 from tests.gateways import running_gateway
+from tests.serving import serving
 from tests.tools.gateway import ticked
-from tools.gateway import SIGNATURE_REMOVED, Gateway
+from tools.gateway import SIGNATURE_REMOVED
 from tools.gateway_process import free_port
 from tools.local.environment import INVOKER
 from tools.local.identity import Identity
-from tools.local.wiring import Wiring
 from tools.manifest_model import Trigger, load
 
 if TYPE_CHECKING:
@@ -35,31 +32,6 @@ if TYPE_CHECKING:
     from tools.manifest_model import Manifest
 
 REPOSITORY = Path(__file__).parents[3]
-
-
-@asynccontextmanager
-async def serving(manifest: Manifest, cloud: LocalCloud, stack: Stack) -> AsyncIterator[str]:
-    port = free_port(0)
-    url = f"http://127.0.0.1:{port}"
-    wiring = Wiring(
-        host=stack.environment["PUBSUB_EMULATOR_HOST"],
-        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
-        base_url=url,
-        invoker=INVOKER,
-        tasks_host=stack.environment["CLOUD_TASKS_EMULATOR_HOST"],
-        storage_url=stack.environment["STORAGE_EMULATOR_HOST"],
-    )
-    application = Gateway(manifest, Identity(cloud.root), wiring)
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None))
-    running = asyncio.create_task(server._serve())
-    while not server.started:
-        assert not running.done(), running.exception()
-        await asyncio.sleep(0.01)
-    try:
-        yield url
-    finally:
-        server.should_exit = True
-        await running
 
 
 @pytest.fixture
