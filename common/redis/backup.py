@@ -23,8 +23,8 @@ from common import clock, ids
 from common.redis import keys as names
 from common.redis.backup_commands import Reading, cost, writing
 from common.redis.backup_entries import Entry, Item
-from common.redis.budget import Progress, Spending
 from common.redis.client import redis_client, require
+from common.redis.command_budget import CommandBudget, Progress
 from common.redis.config import RedisConfig
 from common.redis.errors import InvalidKey
 
@@ -103,7 +103,7 @@ class RedisBackup:
         Raises:
             InvalidKey: it does not, or a key is not text.
             InvalidValue: a key is of a type that cannot be backed up.
-            BudgetExceeded: it takes more commands than allowed.
+            CommandBudgetExceeded: it takes more commands than allowed.
             Unavailable: Redis did not answer in time.
         """
         found: dict[str, Entry] = {}
@@ -118,7 +118,7 @@ class RedisBackup:
 
         Raises:
             InvalidInput: a key does not begin with ``raptorflow:``, is a lock, or is not as a backup writes it.
-            BudgetExceeded: it takes more commands than allowed; nothing was written.
+            CommandBudgetExceeded: it takes more commands than allowed; nothing was written.
             Unavailable: Redis did not answer in time, or is full.
         """
         items = [Item.from_entry(key, entry) for key, entry in data.items()]
@@ -156,7 +156,7 @@ class RedisBackup:
     async def _read(self, pattern: str) -> AsyncIterator[list[Item]]:
         if not pattern.startswith(RedisConfig.KEY_PREFIX):
             raise InvalidKey(f"a backup's pattern must begin with {RedisConfig.KEY_PREFIX}, as all of our keys do")
-        spending = Spending(self._budget, self._progress)
+        spending = CommandBudget(self._budget, self._progress)
         seen: set[bytes] = set()
         cursor: bytes | int = 0
         while cursor != b"0":
@@ -177,7 +177,7 @@ class RedisBackup:
                 spending.done(len(items))
                 yield items
 
-    async def _values(self, readings: Sequence[Reading], spending: Spending) -> list[Item]:
+    async def _values(self, readings: Sequence[Reading], spending: CommandBudget) -> list[Item]:
         """Read some keys; those that end meanwhile, and streams without entries, are not among the answers."""
         steps: list[Command] = []
         for reading in readings:
@@ -195,7 +195,7 @@ class RedisBackup:
                 found.append(reading.item)
         return found
 
-    async def _ask(self, steps: Sequence[Command], spending: Spending, *, transaction: bool = False) -> list[Any]:
+    async def _ask(self, steps: Sequence[Command], spending: CommandBudget, *, transaction: bool = False) -> list[Any]:
         spending.plan(len(steps))
         replies = await self._redis().pipeline(
             steps, transaction=transaction, idempotent=True, raw=True, seconds=SECONDS
@@ -203,7 +203,7 @@ class RedisBackup:
         return require(replies)
 
     def _check(self, items: Iterable[Item]) -> None:
-        spending = Spending(self._budget, None)
+        spending = CommandBudget(self._budget, None)
         for item in items:
             if not item.key.startswith(RedisConfig.KEY_PREFIX):
                 raise InvalidKey(f"{item.key} does not begin with {RedisConfig.KEY_PREFIX}: it is none of our keys")
@@ -212,7 +212,7 @@ class RedisBackup:
             spending.plan(cost(item))
 
     async def _write(self, items: Iterable[Item], *, replace: bool) -> Restored:
-        spending = Spending(self._budget, self._progress)
+        spending = CommandBudget(self._budget, self._progress)
         existed: list[str] = []
         expired: list[str] = []
         coming = iter(items)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from common.redis.backup import RedisBackup
-from common.redis.budget import BudgetExceeded, Progress
 from common.redis.client import RedisClient, require
+from common.redis.command_budget import CommandBudgetExceeded, Progress
 from tests.redis.contents import contents
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def test_a_thousand_keys_are_read_in_a_few_round_trips(client: RedisClient
 @pytest.mark.parametrize("budget", range(12))
 async def test_the_budget_is_never_exceeded(client: RedisClient, count: Count, budget: int) -> None:
     async with count() as spent:
-        with pytest.raises(BudgetExceeded, match=f"more than {budget} commands"):
+        with pytest.raises(CommandBudgetExceeded, match=f"more than {budget} commands"):
             await RedisBackup(budget=budget).backup_keys(ALL)
     assert spent.commands <= budget
 
@@ -92,7 +92,7 @@ async def test_a_restore_that_would_cost_too_much_writes_nothing(client: RedisCl
         lambda: poor.import_from_file(tmp_path / "file"),
     ]
     for call in calls:
-        with pytest.raises(BudgetExceeded):
+        with pytest.raises(CommandBudgetExceeded):
             await call()
     assert await contents(client) == {}
     assert (await RedisBackup(budget=16).restore_keys(backup)).written == 3

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class BudgetExceeded(InvalidInput):
+class CommandBudgetExceeded(InvalidInput):
     """It would take more commands than allowed; the message says how many were sent."""
 
 
@@ -29,7 +29,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Spending:
+class CommandBudget:
     """Counts commands against a budget.
 
     Attributes:
@@ -39,9 +39,9 @@ class Spending:
         commands: so far.
 
     Example:
-        >>> spending = Spending(budget=10)
+        >>> spending = CommandBudget(10)
         >>> spending.plan(11)
-        BudgetExceeded: it takes more than 10 commands (0 sent, 11 more now): ...
+        CommandBudgetExceeded: it takes more than 10 commands (0 sent, 11 more now): ...
     """
 
     budget: int
@@ -53,10 +53,10 @@ class Spending:
         """Count commands that are about to be sent.
 
         Raises:
-            BudgetExceeded: they are too many; none of them must be sent.
+            CommandBudgetExceeded: they are too many; none of them must be sent.
         """
         if self.commands + commands > self.budget:
-            raise BudgetExceeded(
+            raise CommandBudgetExceeded(
                 f"it takes more than {self.budget} commands ({self.commands} sent, {commands} more now): choose a"
                 " narrower pattern or a larger budget"
             )
