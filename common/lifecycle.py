@@ -56,10 +56,13 @@ async def aclose_all() -> None:
 
     For tests, scripts and the gateway: a deployed function has no such hook, so nothing may depend on it.
     """
-    made = _made.pop(asyncio.get_running_loop(), {})
-    for client in reversed(list(made.values())):
-        close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        if close is not None:
-            result = close()
-            if inspect.isawaitable(result):
-                await result
+    loop = asyncio.get_running_loop()
+    try:
+        for client in reversed(list(_made.get(loop, {}).values())):
+            close = getattr(client, "aclose", None) or getattr(client, "close", None)
+            if close is not None:
+                result = close()
+                if inspect.isawaitable(result):
+                    await result
+    finally:
+        _made.pop(loop, None)  # not before: what is closed may ask for another, and must not make a new one

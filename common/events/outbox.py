@@ -139,13 +139,14 @@ async def _publish_one(row: OutboxRow) -> None:
 
 
 async def _tell_listeners(row: OutboxRow) -> None:
-    """The live copy for open pages: lost when nobody listens, and no reason to fail when Redis is down."""
-    from common.redis.pubsub import PubSubService  # noqa: PLC0415 - not before it is needed
+    """The live copy for open pages, which may be lost: no reason to fail when Redis is down, or it is too large."""
+    from common.redis.errors import InvalidValue  # noqa: PLC0415 - not before it is needed
+    from common.redis.pubsub import PubSubService  # noqa: PLC0415
 
     message = {"id": row.id, "type": row.type, "time": row.created_at.isoformat(), "data": json.loads(row.data)}
     try:
         await PubSubService().publish(live_channel(row.workspace_id), message)
-    except Unavailable as error:
+    except (Unavailable, InvalidValue) as error:
         log.warning("live listeners were not told: %s", error, extra={"fields": {"event_id": row.id}})
 
 

@@ -26,8 +26,6 @@ from common.redis.wire import decode, pack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from redis.asyncio.client import PubSub
-
     from common.redis.pipeline import Step
     from common.redis.scripts import Script
     from common.redis.wire import Argument
@@ -190,29 +188,6 @@ class RedisClient:
         """Take one away (X = 1); a new counter has no TTL: give it one."""
         value: int = await self.execute("DECR", key)
         return value
-
-    async def publish(self, key: str, message: str) -> int:
-        """Publish on a channel; how many listeners there were (X = 1).
-
-        Raises:
-            Unavailable: Redis did not answer in time.
-        """
-        heard: int = await self.execute("PUBLISH", key, message)
-        return heard
-
-    def listener(self) -> PubSub:
-        """A subscription, on a connection of its own; whoever asks for it closes it with ``aclose()``."""
-        from redis.asyncio import Redis  # noqa: PLC0415 - at the first use
-
-        client = Redis.from_url(
-            self.config.url,
-            protocol=2,
-            max_connections=RedisConfig.MAX_CONNECTIONS,
-            socket_connect_timeout=self.config.connect_timeout,
-            decode_responses=True,
-            driver_info=None,
-        )
-        return client.pubsub(ignore_subscribe_messages=True)
 
     def _batcher(self) -> Batcher:
         if self._config is None:

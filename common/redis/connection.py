@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from redis.asyncio import connection as library
 
@@ -11,6 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from common.redis.config import RedisConfig
+
+
+owners: WeakSet[Any] = WeakSet()
+"""Who has a connection open now."""
+
+_inherited: list[Any] = []
+
+
+def _keep_inherited() -> None:
+    """Never let a child collect its parent's connections: closing one ends the parent's too, by TLS and by epoll."""
+    _inherited.extend(owners)
+    owners.clear()
+
+
+os.register_at_fork(after_in_child=_keep_inherited)
 
 
 class _Quiet:

@@ -2,6 +2,7 @@
 
 InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`): nothing was sent
   LockHeld                             ... the lock is this holder's already
+  UnknownChannel                       ... nobody listens to a channel of that name
 CommandRefused                         the server understood and said no; nothing of that command was done
   WrongType, NotANumber                ... because the key holds another type of value
   OutOfRange                           ... because the counter would leave its 64 bits
@@ -63,6 +64,10 @@ class OutcomeUnknown(Unavailable):
 
 class Overloaded(Unavailable):
     """More commands wait to be sent than this process should hold."""
+
+
+class UnknownChannel(InvalidInput):
+    """There is no live channel of that name; the message lists them."""
 
 
 class LockHeld(InvalidInput):

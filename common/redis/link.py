@@ -8,18 +8,16 @@ leaves in one write with what is to be done. Imported at the first connection, s
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from weakref import WeakSet
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from common.errors import Misconfigured, Unavailable
-from common.redis.connection import connect
+from common.redis.connection import connect, owners
 from common.redis.errors import from_reply
 from common.redis.wire import pack_internal
 
@@ -59,19 +57,6 @@ class Request:
     replies: list[Any] = field(default_factory=list)
 
 
-_alive: WeakSet[Link] = WeakSet()
-_inherited: list[Link] = []
-
-
-def _keep_inherited() -> None:
-    """Never let a child collect its parent's connections: closing one ends the parent's too, by TLS and by epoll."""
-    _inherited.extend(_alive)
-    _alive.clear()
-
-
-os.register_at_fork(after_in_child=_keep_inherited)
-
-
 class Link:
     """An open connection. Made by `open_link`, used by one `Batcher` on one event loop."""
 
@@ -85,7 +70,7 @@ class Link:
         self.waiting: deque[Request] = deque()
         self.lost: Callable[[Link, BaseException], None] = lambda _link, _error: None
         self._reading = self._loop.create_task(self._read(), context=context)
-        _alive.add(self)
+        owners.add(self)
 
     def usable(self) -> bool:
         """Whether more may be written: it is not retired, not ended, not stuck and not quiet for too long."""
@@ -140,7 +125,7 @@ class Link:
                     reply = await self._connection.read_response()
                 except ResponseError as error:
                     reply = error
-                self._answer(_ours(reply))
+                self._answer(ours(reply))
         except AuthenticationError:
             self._end(Misconfigured(f"Redis refuses the password: {self._config.password_hint}"))
         except (RedisError, OSError) as error:
@@ -151,7 +136,7 @@ class Link:
         else:
             self._end(ConnectionResetError("retired"))
         finally:
-            _alive.discard(self)
+            owners.discard(self)
             await self._connection.end(self._config.command_timeout)
 
     def _end(self, error: BaseException) -> None:
@@ -169,14 +154,15 @@ class Link:
                 request.future.set_result(request.replies)
 
 
-def _ours(reply: Any) -> Any:
+def ours(reply: Any) -> Any:
+    """An answer with the library's errors as ours."""
     if isinstance(reply, ResponseError):
         code = getattr(reply, "status_code", None)
         text = str(reply)
         if not code:
             code, _, text = text.partition(" ") if text[:3].isupper() else ("ERR", "", text)
         return from_reply(code, text)
-    return [_ours(item) for item in reply] if isinstance(reply, list) else reply
+    return [ours(item) for item in reply] if isinstance(reply, list) else reply
 
 
 async def open_link(config: RedisConfig, context: Context) -> Link:

@@ -46,8 +46,8 @@ BUDGETS = {
     "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=187),
     "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=210),
     "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=210),
-    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=363),
-    "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=371),
+    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=380),
+    "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=374),
     "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=218),
     "webhook-phonepe": Budget(modules=29, packages=0, installed=43, kib=160),
 }

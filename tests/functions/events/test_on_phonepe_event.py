@@ -166,6 +166,16 @@ async def test_redis_being_down_costs_only_the_live_copy(stack: Stack, monkeypat
     assert (state["status"], state["unpublished"]) == ("completed", 0)
 
 
+async def test_an_event_too_large_for_live_pages_costs_only_the_live_copy(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.redis.pubsub.MAX_MESSAGE_BYTES", 10)
+    checkout = await stack.checkout()
+    await checkout.pay()
+    assert (await deliver(checkout)).status == 204
+    assert stack.state(checkout)["unpublished"] == 0
+
+
 async def test_postgres_being_down_is_a_503_and_nothing_is_lost(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     checkout = await stack.checkout()
     await checkout.pay()
