@@ -212,7 +212,8 @@ class Batcher:
             return
         self.statistics.timeouts += 1
         if request.link is None:
-            request.future.set_exception(Unavailable(f"Redis could not be reached in {request.seconds:.1f} s"))
+            unreached = Unavailable(f"Redis could not be reached in {request.seconds:.1f} s")
+            request.future.set_exception(_for(request, unreached))
             return
         request.future.set_exception(OutcomeUnknown(f"Redis did not answer in {request.seconds:.1f} s"))
         if self._link is request.link:
@@ -222,9 +223,16 @@ class Batcher:
     def _fail(self, error: BaseException) -> None:
         for request in self._queue:
             if not request.future.done():
-                request.future.set_exception(_own(error))
+                request.future.set_exception(_for(request, error))
         self._queue.clear()
         self._queued_bytes = 0
+
+
+def _for(request: Request, error: BaseException) -> BaseException:
+    """Why ``request`` could not be sent: in doubt where it had been, on a connection that was lost since."""
+    if request.tries and type(error) is Unavailable:
+        return OutcomeUnknown(f"the connection to Redis was lost after it was sent, and then: {error}")
+    return _own(error)
 
 
 def _own(error: BaseException) -> BaseException:

@@ -33,9 +33,9 @@ class _Handler(TCPFakeRequestHandler):
 
 
 @contextmanager
-def double() -> Iterator[int]:
-    """A fresh double of Redis 7.0 while the context lasts; its port."""
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis", server_version=(7, 0))
+def double(version: tuple[int, int] = (7, 0)) -> Iterator[int]:
+    """A fresh double of a Redis, 7.0 if nothing is said, while the context lasts; its port."""
+    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis", server_version=version)
     server.RequestHandlerClass = _Handler
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,12 @@ from common.errors import Unavailable
 from common.lifecycle import aclose_all
 from common.redis.batching import MAX_WAITING_BYTES
 from common.redis.client import RedisClient, redis_client, require
+from common.redis.config import RedisConfig
 from common.redis.errors import CommandRefused, InvalidTTL, InvalidValue, Overloaded, WrongType
 
 if TYPE_CHECKING:
     from tests.redis.counting import Count
+    from tests.redis.servers import RedisServer
 
 
 async def exercise(client: RedisClient) -> None:
@@ -205,9 +208,7 @@ async def test_everybody_shares_one_client_and_may_go_on_after_closing_it(client
     assert client.statistics.connections == 2
 
 
-def test_one_client_object_works_on_one_loop_after_the_other(redis_server: Any) -> None:
-    from common.redis.config import RedisConfig
-
+def test_one_client_object_works_on_one_loop_after_the_other(redis_server: RedisServer) -> None:
     shared = RedisClient(RedisConfig(redis_server.full_url))
 
     async def use() -> int:
@@ -219,3 +220,26 @@ def test_one_client_object_works_on_one_loop_after_the_other(redis_server: Any) 
 
     first = asyncio.run(use())
     assert [asyncio.run(use()) for _ in range(3)] == [first + 1, first + 2, first + 3]
+
+
+def test_loops_in_many_threads_have_connections_of_their_own(redis_server: RedisServer) -> None:
+    shared = RedisClient(RedisConfig(redis_server.full_url))
+
+    async def use(key: str) -> tuple[list[int], int]:
+        try:
+            counted = await asyncio.gather(*(shared.incr(key) for _ in range(50)))
+            return counted, shared.statistics.connections
+        finally:
+            await shared.aclose()
+
+    with ThreadPoolExecutor(8) as threads:
+        running = [threads.submit(asyncio.run, use(f"loop-{number}")) for number in range(8)]
+        assert [one.result() for one in running] == [(list(range(1, 51)), 1)] * 8
+
+
+async def test_each_loop_has_one_client(client: RedisClient) -> None:
+    async def of_another_loop() -> RedisClient:
+        assert redis_client() is redis_client()
+        return redis_client()
+
+    assert await asyncio.to_thread(asyncio.run, of_another_loop()) is not client

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.redis import compare
+from common.redis.client import RedisClient
 from common.redis.compare import Capabilities, delete_if_equal, set_if_equal
+from common.redis.config import RedisConfig
+from tests.redis.double import double
 
 if TYPE_CHECKING:
     import pytest
 
-    from common.redis.client import RedisClient
     from tests.redis.counting import Count
     from tests.redis.servers import RedisServer
 
@@ -37,6 +39,14 @@ async def test_compare(client: RedisClient) -> None:
 
 async def test_compare_on_the_double(mock_redis: RedisClient) -> None:
     await exercise(mock_redis)
+
+
+async def test_compare_in_the_spelling_of_upstash_and_redis_8() -> None:
+    with double(version=(8, 4)) as port:
+        client = RedisClient(RedisConfig(f"redis://127.0.0.1:{port}/0"))
+        assert (await compare.capabilities(client)).delete_if_equal == "DELEX"
+        await exercise(client)
+        await client.aclose()
 
 
 async def test_compare_by_script_is_the_same(client: RedisClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,22 @@ async def test_the_invocations_deadline_cuts_the_wait(through: RedisClient, betw
     assert time.monotonic() - started < 0.25
 
 
+async def test_the_invocations_deadline_cuts_connecting_too() -> None:
+    accepted: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1", 0)
+    client = RedisClient(RedisConfig(f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    started = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        async with deadline.within(0.2):
+            await client.incr("n")
+    assert time.monotonic() - started < 0.5
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert len(accepted) == 1
+    accepted[0].close()
+    server.close()
+    await client.aclose()
+
+
 async def test_a_timed_out_connection_is_never_used_again(through: RedisClient, between: Proxy) -> None:
     await through.ping()
     between.go_silent()
@@ -209,10 +225,26 @@ async def test_a_server_that_comes_back_while_callers_wait_loses_nobody(own_serv
     client = RedisClient(RedisConfig(own_server.full_url, retries=6))
     await client.ping()
     own_server.kill()
-    waiting = [asyncio.create_task(client.get("k")) for _ in range(20)]
+    while client._batcher()._link is not None:
+        await asyncio.sleep(0.001)
+    waiting = [asyncio.create_task(client.incr("n")) for _ in range(20)]  # not sent, so not in doubt
     await asyncio.sleep(0.05)
     await asyncio.to_thread(own_server.start)
-    assert await asyncio.gather(*waiting) == [None] * 20
+    assert await asyncio.gather(*waiting) == list(range(1, 21))
+    await client.aclose()
+
+
+async def test_what_was_sent_is_in_doubt_though_it_may_be_sent_again(own_server: RedisServer) -> None:
+    own_server.start()
+    client = RedisClient(RedisConfig(own_server.full_url, command_timeout=5))
+    await client.ping()
+    own_server.freeze()
+    asking = asyncio.create_task(client.get("k"))
+    while not client._batcher()._link.waiting:  # type: ignore[union-attr] # it has one
+        await asyncio.sleep(0.001)
+    own_server.kill()
+    with pytest.raises(OutcomeUnknown, match=r"lost after it was sent, and then: Redis cannot be reached"):
+        await asking
     await client.aclose()
 
 

@@ -11,7 +11,8 @@ import pytest
 from common.errors import Unavailable
 from common.redis.batching import Batcher
 from common.redis.client import RedisClient, require
-from common.redis.errors import CommandRefused, InvalidValue, OutcomeUnknown, WrongType
+from common.redis.config import RedisConfig
+from common.redis.errors import CommandRefused, InvalidValue, NoScript, OutcomeUnknown, WrongType
 from common.redis.lua_scripts import all_scripts, register_scripts
 from common.redis.pipeline import OpResult, RedisOp, RedisPipeline
 from common.redis.scripts import Script, ScriptCall
@@ -227,6 +228,25 @@ async def test_registered_scripts_are_known_by_their_hash(client: RedisClient, c
     assert await client.execute("SCRIPT", "EXISTS", *(script.sha for script in all_scripts())) == [1] * len(
         all_scripts()
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "header"), [("rediss://:t@h.upstash.io:6379", True), ("rediss://:t@redis.example.com:6379", False)]
+)
+async def test_only_upstash_is_sent_the_header(url: str, header: bool) -> None:
+    sent: list[bytes] = []
+
+    async def forgetful(_: Batcher, payload: bytes, commands: int, **_options: Any) -> list[Any]:
+        sent.append(payload)
+        return [NoScript("", "NOSCRIPT") if b"EVALSHA" in payload else 1] * commands
+
+    client = RedisClient(RedisConfig(url))
+    with patch.object(Batcher, "submit", forgetful):
+        assert await client.run(BUMP, ["n"], [1]) == 1
+        assert await client.pipeline([ScriptCall(BUMP, ["n"], [1])]) == [1]
+    by_sha, *by_text = sent
+    assert (BUMP.locking_sha if header else BUMP.sha).encode() in by_sha
+    assert [b"#!lua flags=allow-key-locking" in payload for payload in by_text] == [header] * 2
 
 
 def test_upstash_is_asked_to_lock_single_keys() -> None:

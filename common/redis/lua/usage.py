@@ -32,8 +32,8 @@ local function read(log, now, id)
   end
   return spent, held, kept, found
 end
-local function write(key, spent, kept, ttl)
-  redis.call('SET', key, string.format('%d', spent) .. table.concat(kept), 'PX', ttl)
+local function write(spent, kept, ttl)
+  redis.call('SET', KEYS[1], string.format('%d', spent) .. table.concat(kept), 'PX', ttl)
 end
 """
 
@@ -48,7 +48,7 @@ local free = limit - math.max(spent, tonumber(ARGV[6])) - held
 if amount > free then return {0, free} end
 if #kept >= tonumber(ARGV[8]) then return {-1, free} end
 kept[#kept + 1] = string.format(';%s %s %s', ARGV[2], ARGV[3], ARGV[4])
-write(KEYS[1], spent, kept, ARGV[7])
+write(spent, kept, ARGV[7])
 return {1, free - amount}
 """,
 )
@@ -66,7 +66,7 @@ BUDGET_COMMIT = Script(
 local spent, held, kept, found = read(redis.call('GET', KEYS[1]) or '0', tonumber(ARGV[1]), ARGV[2])
 if found == 0 then return 0 end
 kept[#kept + 1] = string.format(';%s %s 0', ARGV[2], ARGV[4])
-write(KEYS[1], spent + tonumber(ARGV[3]), kept, ARGV[5])
+write(spent + tonumber(ARGV[3]), kept, ARGV[5])
 return 1
 """,
 )
@@ -82,7 +82,7 @@ BUDGET_REFUND = Script(
     + """
 local spent, held, kept, found = read(redis.call('GET', KEYS[1]) or '0', tonumber(ARGV[1]), ARGV[2])
 if not found or found == 0 then return 0 end
-write(KEYS[1], spent, kept, ARGV[3])
+write(spent, kept, ARGV[3])
 return 1
 """,
 )
