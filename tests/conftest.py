@@ -12,6 +12,7 @@ from httpx._transports import default as httpx_transport
 
 from common import ids
 from common.lifecycle import aclose_all
+from common.redis.client import redis_client
 from tests.gateways import RunningGateway, running_gateway
 from tests.stack import Stack, make_template, own_database, with_database
 from tools.gateway_process import free_port
@@ -44,7 +45,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 @pytest.fixture
 async def stack(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
-    """The environment of a deployed function, with a database and a project of its own."""
+    """The environment of a deployed function, with a database and a project of its own, and an empty Redis."""
     name = f"test-{ids.new_id()[:13]}"
     with own_database(cloud, name) as admin_url:
         environment = cloud.environment()
@@ -55,6 +56,7 @@ async def stack(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             monkeypatch.setenv(variable, value)
         made = Stack(environment, admin_url)
         await made.make_topics()
+        await redis_client().execute("FLUSHALL")  # of all that tests share: whoever was limited is not any more
         try:
             yield made
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from common.functions.delivery import Delivery
     from common.functions.endpoints import endpoint, wait_for
-    from common.functions.outcomes import Drop, Outcome, Rejected, Retry
+    from common.functions.outcomes import Drop, Outcome, Rejected, Retry, Unverified
     from common.functions.request import Request
     from common.functions.serving import serve
     from common.functions.subscriptions import subscribe
@@ -20,6 +20,7 @@ _MODULES = {
     "Rejected": "outcomes",
     "Request": "request",
     "Retry": "outcomes",
+    "Unverified": "outcomes",
     "endpoint": "endpoints",
     "serve": "serving",
     "subscribe": "subscriptions",
@@ -34,6 +35,7 @@ __all__ = [
     "Rejected",
     "Request",
     "Retry",
+    "Unverified",
     "endpoint",
     "serve",
     "subscribe",

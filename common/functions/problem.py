@@ -43,7 +43,7 @@ def answer(
 
 def _rejection(error: Rejected, methods: Sequence[str]) -> Response:
     """A 4xx that says in one sentence what is wrong."""
-    headers = {"Allow": ", ".join(methods)} if error.status == HTTPStatus.METHOD_NOT_ALLOWED and methods else {}
+    allow = {"Allow": ", ".join(methods)} if error.status == HTTPStatus.METHOD_NOT_ALLOWED and methods else {}
     return JSONResponse(
         {
             "type": "about:blank",
@@ -52,7 +52,7 @@ def _rejection(error: Rejected, methods: Sequence[str]) -> Response:
             "detail": error.detail,
         },
         status_code=error.status,
-        headers=headers,
+        headers={**allow, **error.headers},
         media_type="application/problem+json",
     )
 

@@ -43,17 +43,17 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=187),
-    "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=210),
-    "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=210),
-    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=380),
-    "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=374),
-    "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=218),
-    "webhook-phonepe": Budget(modules=29, packages=0, installed=43, kib=160),
+    "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=190),
+    "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=213),
+    "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=213),
+    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=384),
+    "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=378),
+    "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=221),
+    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=264),
 }
 NEW = {
     # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
-    "webhook": Budget(modules=40, packages=0, installed=50, kib=250),
+    "webhook": Budget(modules=40, packages=0, installed=50, kib=270),
     "event": Budget(modules=45, packages=0, installed=60, kib=300),
     "job": Budget(modules=50, packages=0, installed=60, kib=350),
     "api": Budget(modules=45, packages=0, installed=50, kib=250),

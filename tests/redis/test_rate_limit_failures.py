@@ -75,7 +75,7 @@ async def test_a_server_that_does_not_answer_is_waited_for_once(down: RedisServe
     began = time.monotonic()
     for _ in range(50):
         assert (await service.check_limit("u", OPEN, 3, 60)).degraded
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < 2.5
     down.thaw()
 
 

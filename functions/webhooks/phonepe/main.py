@@ -6,7 +6,7 @@ import logging
 
 from common.errors import InvalidInput, Misconfigured
 from common.events.message import to_message
-from common.functions import Rejected, Request, serve, webhook
+from common.functions import Rejected, Request, Unverified, serve, webhook
 from common.webhooks.phonepe import parse_event
 
 from .endpoint import PhonePeEndpoint
@@ -14,7 +14,11 @@ from .endpoint import PhonePeEndpoint
 log = logging.getLogger(__name__)
 
 
-@webhook(publishes=["webhook-phonepe"], secrets=["phonepe-webhook-secrets"], timeout=30)
+@webhook(
+    publishes=["webhook-phonepe"],
+    secrets=["phonepe-webhook-secrets", "upstash-redis-token", "upstash-redis-url"],
+    timeout=30,
+)
 async def phonepe(request: Request) -> None:
     """Take PhonePe's payment and refund notifications and publish each as one CloudEvent.
 
@@ -26,7 +30,7 @@ async def phonepe(request: Request) -> None:
         log.error("every webhook is refused: %s", error)  # noqa: TRY400 - the sentence says all, a stack nothing
         raise Rejected(401, "the request is not authenticated") from None
     if not endpoint.verifies(request):
-        raise Rejected(401, "the request is not authenticated")
+        raise Unverified
     try:
         event = parse_event(request.body)
     except InvalidInput as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from common.functions.testing import HttpEvent, Result, invoke
+from common.redis.rate_limit_config import FAILED_VERIFICATIONS
 from functions.webhooks.phonepe.main import main
 
 if TYPE_CHECKING:
@@ -169,6 +170,14 @@ async def test_a_refusal_leaves_no_trace_of_the_body_or_the_signature(
     assert "401" in everything
     for secret in ("someone", "RF-1", "abab", "353882", "old"):
         assert secret not in everything
+
+
+async def test_a_forger_is_slowed_down_and_what_is_genuine_is_not(hmac_mode: Stack) -> None:
+    forged = {**signed(), SIGNATURE: "ab" * 32, "x-forwarded-for": "203.0.113.7"}
+    statuses = [(await post(forged)).status for _ in range(FAILED_VERIFICATIONS[0] + 1)]
+    assert (set(statuses[:-1]), statuses[-1]) == ({401}, 429)
+    assert (await post({**signed(), "x-forwarded-for": "203.0.113.7"})).status == 200
+    assert len(await hmac_mode.published("webhook-phonepe")) == 1
 
 
 async def test_when_it_cannot_be_published_the_provider_is_asked_to_come_again(
