@@ -5,7 +5,8 @@
 
 A message is written to the channel's stream and published in one round trip. Whoever listens is told each message once
 and in order; after a lost connection it is told what it missed, from the last 1,000 messages or so. Nobody is told what
-was published before it subscribed: durable delivery is Google Pub/Sub's business.
+was published before it subscribed: durable delivery is Google Pub/Sub's business. A function listens while it streams
+a response, and not beyond: then nothing of it runs any more.
 """
 
 from __future__ import annotations

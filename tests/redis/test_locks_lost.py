@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.errors import Unavailable
+from common.functions import deadline
 from common.redis import keys, leases
 from common.redis.errors import LockLost, OutcomeUnknown
 from common.redis.locks import DistributedLock
@@ -140,6 +141,14 @@ async def test_cancelling_the_work_frees_the_lock(client: RedisClient) -> None:
     await asyncio.wait([task])
     assert task.cancelled()
     assert not await client.exists(keys.lock("r"))
+
+
+async def test_work_whose_time_is_up_frees_the_lock(client: RedisClient) -> None:
+    for _ in range(3):
+        with pytest.raises(deadline.DeadlineExceeded):
+            async with deadline.within(0.05), DistributedLock().hold("r", timeout=0):
+                await asyncio.Event().wait()
+        assert not await client.exists(keys.lock("r"))
 
 
 @pytest.mark.parametrize("error", [ValueError, TimeoutError])
