@@ -6,7 +6,7 @@ The libraries' own deadlines do not hold: against a dead endpoint ``timeout=5`` 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from common.errors import Unavailable
 from common.functions.deadline import remaining
@@ -15,6 +15,8 @@ from common.infrastructure.tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
 
 TRANSIENT = frozenset({"ServiceUnavailable"})
 """A connection that was lost while the instance was frozen is noticed only by the next call."""
@@ -54,3 +56,51 @@ async def call(
         raise translate(error, what) from error
     except TimeoutError as error:
         raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
+
+
+async def call_blocking(what: str, work: Callable[[float, Any], T], *, seconds: float) -> T:
+    """Call a library that has no asynchronous client, in a thread, within a deadline.
+
+    A thread cannot be stopped: the caller has its answer in time, the thread ends by the same limit on its own, and
+    what was reported as unavailable may therefore still happen.
+
+    Args:
+        what: see `call`.
+        work: gets the seconds that it may take and a retry bounded by them, and passes both on to every request.
+        seconds: for everything; cut to what is left of the invocation.
+
+    Raises:
+        Unavailable: it could not be done in time; other errors as `translate` has them.
+    """
+    seconds = remaining(seconds)
+    try:
+        with span(what):
+            async with asyncio.timeout(seconds):
+                return await asyncio.to_thread(_work, what, work, seconds)
+    except TimeoutError as error:
+        raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
+
+
+def _work(what: str, work: Callable[[float, Any], T], seconds: float) -> T:
+    from google.api_core import exceptions, retry  # noqa: PLC0415 - at the first call, after the cold start
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    bounded = retry.Retry(
+        predicate=retry.if_exception_type(
+            exceptions.TooManyRequests,
+            exceptions.InternalServerError,
+            exceptions.BadGateway,
+            exceptions.ServiceUnavailable,
+            exceptions.GatewayTimeout,
+            ConnectionError,
+        ),
+        initial=0.1,
+        maximum=2.0,
+        timeout=seconds,
+    )
+    try:
+        return work(seconds, bounded)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        raise translate(error, what) from error
+    except (GoogleAuthError, OSError) as error:  # OSError: also of `requests`
+        raise Unavailable(f"{what}: {type(error).__name__}") from error
