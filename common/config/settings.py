@@ -36,6 +36,7 @@ _EMULATORS = (
     "pubsub_emulator_host",
     "cloud_tasks_emulator_host",
     "storage_emulator_host",
+    "bigquery_emulator_host",
     "cloud_monitoring_emulator_host",
 )
 
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
     storage_emulator_host: Annotated[
         str, Field(description="http://host:port of a local Cloud Storage; refused where deployed")
     ] = ""
+    bigquery_emulator_host: Annotated[
+        str, Field(description="http://host:port of a local BigQuery; refused where deployed")
+    ] = ""
+    bigquery_dataset: Annotated[str, Field(description="of the analytics; empty for raptorflow_analytics")] = ""
     cloud_monitoring_emulator_host: Annotated[
         str, Field(description="host:port of a local Cloud Monitoring; refused where deployed")
     ] = ""

@@ -138,11 +138,14 @@ class BigQueryClient:
             PermissionDenied, Unavailable: see `execute_query`; rows may be in, those before the failure are.
         """
         target = self._reference(table)
+        if id_column and any(not row.get(id_column) for row in rows):
+            raise InvalidInput(f"every row needs {id_column}, by which copies are told")
         sent = [to_json(row) for row in rows]
         bad: list[BadRow] = []
         for start in range(0, len(sent), MAX_BATCH_ROWS):
             batch = sent[start : start + MAX_BATCH_ROWS]
-            insert = functools.partial(self._insert, target, batch, [str(row.get(id_column or "")) for row in batch])
+            identities = [str(row[id_column]) if id_column else None for row in batch]
+            insert = functools.partial(self._insert, target, batch, identities)
             answered = await call_blocking("inserting into BigQuery", insert, seconds=WRITE_SECONDS)
             bad += [_bad_row(start, one) for one in answered]
         return bad
@@ -217,12 +220,12 @@ class BigQueryClient:
         return f"{self._project}.{table if '.' in table else f'{_dataset()}.{table}'}"
 
     def _insert(
-        self, target: str, rows: list[dict[str, Any]], ids: list[str], seconds: float, retry: Any
+        self, target: str, rows: list[dict[str, Any]], ids: list[str | None], seconds: float, retry: Any
     ) -> Sequence[dict[str, Any]]:
         return self._client.insert_rows_json(
             target,
             rows,
-            row_ids=[identity or None for identity in ids],
+            row_ids=ids,
             skip_invalid_rows=True,
             retry=retry,
             timeout=seconds,

@@ -252,7 +252,7 @@ class LocalCloud:
             state.stopped(name)
 
     def _delete(self) -> None:
-        for name in ("valkey", "storage"):
+        for name in ("valkey", "storage", "bigquery"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         self._postgres().delete()
 

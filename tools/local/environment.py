@@ -99,6 +99,7 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "INVOKER_EMAIL": INVOKER,
         "PUBSUB_EMULATOR_HOST": f"{HOST}:{ports['pubsub']}",
         "STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports['storage']}",
+        "BIGQUERY_EMULATOR_HOST": f"http://{HOST}:{ports['bigquery']}",
         "GOOGLE_APPLICATION_CREDENTIALS": str(storage_key_file(root)),
         "CLOUD_TASKS_EMULATOR_HOST": f"{HOST}:{ports['tasks']}",
         "UPSTASH_REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",

@@ -73,6 +73,16 @@ async def _storage(context: Context, port: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _bigquery(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.bigquery.app import application  # noqa: PLC0415
+
+    made = application(context.root)
+    async with serve(made, port):
+        yield
+    made.state.service.close()
+
+
+@asynccontextmanager
 async def _tasks(context: Context, port: int) -> AsyncIterator[None]:
     from tools.local.tasks.server import start  # noqa: PLC0415
 
@@ -119,6 +129,7 @@ SERVICES: Mapping[str, Start] = {
     "pubsub": _pubsub,
     "tasks": _tasks,
     "storage": _storage,
+    "bigquery": _bigquery,
     "phonepe": _phonepe,
     "mail": _mail,
     "identity": _identity,  # last: once its /health answers, all are up

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tools.local.environment import Secrets, environment, load_secrets
 
-PORTS = {"pubsub": 1, "valkey": 2, "postgres": 3, "phonepe": 4, "identity": 5, "storage": 6, "tasks": 7, "mail": 8}
+SERVICES = ("pubsub", "valkey", "postgres", "phonepe", "identity", "storage", "tasks", "mail", "bigquery")
+PORTS = {name: number for number, name in enumerate(SERVICES, 1)}
 
 
 def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
@@ -21,6 +22,7 @@ def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
         "INVOKER_EMAIL": "invoker@raptorflow-local.iam.gserviceaccount.com",
         "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:6",
+        "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",
         "GOOGLE_APPLICATION_CREDENTIALS": "/cloud/storage-key.json",
         "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:7",
         "UPSTASH_REDIS_URL": "redis://127.0.0.1:2/0",
