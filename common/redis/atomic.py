@@ -6,8 +6,10 @@ None of them is repeated by itself: a counter would count twice. Where a connect
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from common.errors import Unavailable
 from common.redis.client import redis_client, require
 from common.redis.compare import set_if_equal
 from common.redis.config import RedisConfig
@@ -16,6 +18,8 @@ from common.redis.values import milliseconds
 
 if TYPE_CHECKING:
     from common.redis.wire import Argument
+
+log = logging.getLogger(__name__)
 
 MAX_INTEGER = 2**63 - 1
 
@@ -51,13 +55,15 @@ class AtomicOperations:
             raise InvalidValue("what is added to a counter must be an integer of 64 bits")
         client, life = redis_client(), milliseconds(ttl)
         steps = [("SET", key, 0, "NX", "PX", life), ("INCRBY", key, amount)]
-        made, value = await client.pipeline(steps)
-        (value,) = require([value])
-        if made is None and value == amount:
+        made, count = require(await client.pipeline(steps))
+        if made is None and count == amount:
             # It was at 0. Or it ended between the two steps, and the second made another one that never ends.
-            await client.execute("PEXPIRE", key, life, "NX", idempotent=True)
-        count: int = value
-        return count
+            try:
+                await client.execute("PEXPIRE", key, life, "NX", idempotent=True)
+            except Unavailable as error:  # it was added all the same
+                log.warning("a counter may have no end: %s", error, extra={"fields": {"key": key}})
+        value: int = count
+        return value
 
     async def decrement(self, key: str, amount: int = 1, *, ttl: float = RedisConfig.DEFAULT_TTL) -> int:
         """Take ``amount`` from a counter; it may go below 0. Else as `increment`."""

@@ -180,12 +180,12 @@ class RedisClient:
         return seconds
 
     async def incr(self, key: str) -> int:
-        """Add one (X = 1); a new counter has no TTL: give it one."""
+        """Add one (X = 1); a new counter has no end, as `AtomicOperations.increment` gives it."""
         value: int = await self.execute("INCR", key)
         return value
 
     async def decr(self, key: str) -> int:
-        """Take one away (X = 1); a new counter has no TTL: give it one."""
+        """Take one away (X = 1); a new counter has no end, as `AtomicOperations.decrement` gives it."""
         value: int = await self.execute("DECR", key)
         return value
 

@@ -100,7 +100,7 @@ class Listener:
             self._confirmations[channel] = asyncio.get_running_loop().create_future()
             if self._connection is not None:
                 self._subscribe(self._connection, channel)
-        if self._running is None:
+        if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run(), name="listens to Redis", context=Context())
         await asyncio.shield(self._confirmations[channel])
 

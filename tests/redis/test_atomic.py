@@ -170,6 +170,16 @@ async def test_nothing_is_done_twice_when_an_answer_is_lost(client: RedisClient)
     assert await client.get("n") == "1"
 
 
+async def test_what_was_added_is_told_though_its_end_is_in_doubt(
+    client: RedisClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ATOMIC.increment("n", 0)
+    with faults("ok", "not sent"):
+        assert await ATOMIC.increment("n") == 1
+    assert "a counter may have no end" in caplog.text
+    assert await client.get("n") == "1"
+
+
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(-MAX_INTEGER, MAX_INTEGER), max_size=8))
 async def test_a_counter_is_exact_to_the_last_bit(client: RedisClient, amounts: list[int]) -> None:
