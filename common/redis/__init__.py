@@ -9,10 +9,16 @@ if TYPE_CHECKING:
     from common.redis.client import RedisClient
     from common.redis.pubsub import PubSubService
     from common.redis.rate_limit import RateLimitService
+    from common.redis.session import SessionService
 
-_MODULES = {"PubSubService": "pubsub", "RateLimitService": "rate_limit", "RedisClient": "client"}
+_MODULES = {
+    "PubSubService": "pubsub",
+    "RateLimitService": "rate_limit",
+    "RedisClient": "client",
+    "SessionService": "session",
+}
 
-__all__ = ["PubSubService", "RateLimitService", "RedisClient"]
+__all__ = ["PubSubService", "RateLimitService", "RedisClient", "SessionService"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`):
 CommandRefused                         the server understood and said no; nothing of that command was done
   WrongType, NotANumber                ... because the key holds another type of value
   OutOfRange                           ... because the counter would leave its 64 bits
+SessionConflict                        a session was changed since it was read: nothing was written
 Unavailable                            (`common.errors`) certainly not executed: try again later
   OutcomeUnknown                       sent, but no answer came: it may or may not have been executed
   Overloaded                           more waits to be sent than this process should hold
@@ -56,6 +57,10 @@ class OutOfRange(CommandRefused):
 
 class NoScript(CommandRefused):
     """The server does not know the script; the client then sends its text, so callers never see this."""
+
+
+class SessionConflict(RaptorFlowError):  # noqa: N818
+    """A session is not as it was when it was read: read it again, and make the changes from what it is now."""
 
 
 class OutcomeUnknown(Unavailable):

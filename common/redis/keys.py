@@ -12,7 +12,7 @@ R4's patterns (their braces are placeholders):
 
 and ours beside them:
 
-    session:u:{user_id}, session:e:{user_id}    a user's sessions; the epoch that revokes them all
+    session:u:{user}, session:e:{user}          a user's sessions; the epoch that revokes them all; his id hashed too
     cachegen:{workspace_id}, cachetag:{workspace_id}:{tag}    generations: what was stored under an older one is a miss
     stream:{channel}                            the last messages of a channel, to fill gaps from
     budget:{user_id}:{period}                   what is spent in a month, and held back for work that runs
@@ -52,14 +52,14 @@ def session(session_id: str) -> str:
     return _below("session", hashlib.sha256(_encoded(session_id)).hexdigest())
 
 
-def session_index(user_id: str) -> str:
-    """A user's sessions, sorted by when they end."""
-    return _key("session", "u", user_id)
+def session_index(user: str) -> str:
+    """A user's sessions, sorted by when they end at the latest; what stands for him see `common.redis.session_ids`."""
+    return _key("session", "u", user)
 
 
-def session_epoch(user_id: str) -> str:
-    """The number that a user's sessions must carry to be valid."""
-    return _key("session", "e", user_id)
+def session_epoch(user: str) -> str:
+    """What a user's sessions must carry to be valid."""
+    return _key("session", "e", user)
 
 
 def cache(workspace_id: str, key: str) -> str:

@@ -11,6 +11,7 @@ from common.redis.lua.backup import RESTORE_PART
 from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 from common.redis.lua.locks import ACQUIRE_FENCED
 from common.redis.lua.rate_limit import RATE_LIMIT_SCRIPT, RATE_REFUND
+from common.redis.lua.session import CREATE_SESSION, ROTATE_SESSION, UPDATE_SESSION
 from common.redis.lua.usage import BUDGET_COMMIT, BUDGET_REFUND, BUDGET_RESERVE, RECORD_ONCE
 from common.redis.scripts import Script
 
@@ -22,12 +23,15 @@ __all__ = [
     "BUDGET_COMMIT",
     "BUDGET_REFUND",
     "BUDGET_RESERVE",
+    "CREATE_SESSION",
     "DELETE_IF_EQUAL",
     "RATE_LIMIT_SCRIPT",
     "RATE_REFUND",
     "RECORD_ONCE",
     "RESTORE_PART",
+    "ROTATE_SESSION",
     "SET_IF_EQUAL",
+    "UPDATE_SESSION",
     "all_scripts",
     "register_scripts",
 ]

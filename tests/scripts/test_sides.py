@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from scripts.benchmarks.side import Comparison
 
-MODULES = ("plain", "stream", "ours_connection")
+MODULES = ("plain", "stream", "ours_connection", "ours_sessions")
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,14 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
         ("stream", "enqueue", 1, 1),
         ("stream", "work", 2, 2),
         ("ours_connection", "connect", 2, 1),
+        ("ours_sessions", "read", 1, 1),
+        ("ours_sessions", "update", 3, 1),
     ],
 )
 def test_what_one_operation_costs(
     sides: Comparison, side: str, operation: str, commands: int, round_trips: int
 ) -> None:
-    for module, before in (("stream", "begin"), ("stream", "enqueue"), ("plain", "store")):
+    for module, before in (("stream", "begin"), ("stream", "enqueue"), ("plain", "store"), ("ours_sessions", "begin")):
         sides[module].do(before, count=32)
     sides[side].do(operation)
     spent = sides.spent(lambda: sides[side].do(operation, count=10))
