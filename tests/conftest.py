@@ -9,6 +9,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 from httpx._transports import default as httpx_transport
+from hypothesis import settings
 
 from common import ids
 from common.lifecycle import aclose_all
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+settings.register_profile("raptorflow", deadline=None)  # the machine may be busy
+settings.load_profile("raptorflow")
 
 
 @pytest.fixture(scope="session", autouse=True)
