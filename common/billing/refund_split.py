@@ -50,14 +50,15 @@ def split(refund: int, left: Amounts) -> Amounts:
     tax = 2 * left.each + left.igst
     whole = left.taxable + tax
     taxable, remainder = divmod(refund * left.taxable, whole)
-    # Two parts have the remainders r and whole - r: the larger one gets the paisa.
-    taxable += 2 * remainder >= whole
     round_off = 0
-    if left.each and (refund - taxable) % 2:  # CGST and SGST are equal on every document
-        if taxable:
+    if left.each:  # CGST and SGST are equal on every document: one of the two neighbours leaves an even tax
+        taxable += (refund - taxable) % 2
+    else:  # two parts have the remainders r and whole - r: the larger one gets the paisa
+        taxable += 2 * remainder >= whole
+    if taxable > left.taxable:  # there is no such neighbour: the refund takes all of it
+        taxable -= 1
+        if refund - taxable < tax and taxable:
             taxable -= 1
-        elif left.taxable:
-            taxable += 1
         else:
             round_off = 1 if left.round_off > 0 else -1
     tax = refund - taxable - round_off
