@@ -95,7 +95,6 @@ class Document:
         words: the total in words.
         refers_to: the invoice, on a credit note.
         reason: why the credit note was issued.
-        irn: the e-invoice's reference number, once there is a portal to ask for one.
     """
 
     kind: Kind
@@ -115,7 +114,6 @@ class Document:
     words: str
     refers_to: Reference | None = None
     reason: str = ""
-    irn: str = ""
 
     def head_paise(self, name: str) -> int:
         """The amount of one tax head, 0 where it does not apply."""

@@ -176,8 +176,6 @@ def _notes(page: Page, document: Document) -> None:
     if document.endorsement:
         page.text_block(document.endorsement, size=8.5, bold=True)
         page.ln(2)
-    if document.irn:
-        page.text_block(f"IRN {document.irn}", size=8)
     page.ln(6)
     page.set_x(MARGIN + WIDTH - 80)
     page.text_block(f"For {document.seller.legal_name}", width=80, size=9, align="R")
