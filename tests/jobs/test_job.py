@@ -331,6 +331,31 @@ async def test_a_tick_runs_once_in_its_period(stack: Stack) -> None:
     assert periods == ["platform 2026-11-24"]
 
 
+async def test_a_tick_has_no_dead_letter_but_its_row_says_why(stack: Stack) -> None:
+    @job("nightly", schedule="30 1 * * *")
+    async def nightly_job() -> None:
+        raise Drop("never")
+
+    assert (await invoke(serve(nightly_job), tick_event())).status == 422
+    assert (row(stack)["status"], row(stack)["error"]) == ("failed", "never")
+    assert await stack.published("dead-letter") == []
+
+
+async def test_a_tick_of_no_time_is_refused(stack: Stack) -> None:
+    @job("nightly", schedule="30 1 * * *")
+    async def nightly_job() -> None: ...
+
+    event = tick_event()
+    headers = {**dict(event.headers), "x-cloudscheduler-scheduletime": "half past one"}
+    assert (await invoke(serve(nightly_job), HttpEvent(headers=headers))).status == 400
+    assert stack.rows("select 1 from job_runs") == []
+
+
+async def test_a_job_that_returns_something_else_is_a_defect(stack: Stack) -> None:
+    assert (await Counting(7).task()).status == 500
+    assert (row(stack)["status"], row(stack)["error"]) == ("failed", "TypeError")
+
+
 async def test_a_tick_while_the_last_one_runs_is_skipped(stack: Stack) -> None:
     release = asyncio.Event()
 

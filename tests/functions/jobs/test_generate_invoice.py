@@ -112,8 +112,15 @@ async def test_an_invoice_cannot_be_deleted_or_replaced(stack: Stack) -> None:
 
 async def test_twenty_tasks_are_one_invoice_and_one_mail(stack: Stack) -> None:
     paid = Payment(stack, KARNATAKA)
-    answers = await asyncio.gather(*(run(paid, scope=f"scope-{number}") for number in range(20)))
-    assert {answer.status for answer in answers} == {200}
+
+    async def delivered(scope: str) -> None:
+        while (await run(paid, scope=scope)).status == 503:  # so many at once: no connection was free, it comes again
+            pass
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(delivered(f"scope-{number}") for number in range(20)))
+    runs = stack.rows("select status from job_runs")
+    assert [run["status"] for run in runs] == ["completed"] * 20
     assert len(stack.rows("select 1 from invoices")) == 1
     assert len(await mails(stack, paid)) == 1
 

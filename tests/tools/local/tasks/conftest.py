@@ -32,7 +32,8 @@ class Tasks:
             max_attempts=attempts,
             min_backoff=timedelta(seconds=backoff),
             max_backoff=timedelta(seconds=1),
-            max_doublings=options.pop("doublings", 4),
+            max_doublings=4,
+            max_retry_duration=options.pop("max_retry_duration", None),
         )
         queue = types.Queue(name=self.queue, retry_config=retry, **options)
         return await self.client.create_queue(parent=LOCATION, queue=queue, retry=None, timeout=5)

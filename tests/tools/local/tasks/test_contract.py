@@ -169,6 +169,17 @@ async def test_no_answer_within_the_dispatch_deadline_is_a_failed_attempt(
     assert received[1].headers["x-cloudtasks-taskretrycount"] == "1"
 
 
+async def test_only_when_both_limits_are_reached_a_task_is_given_up(tasks: Tasks) -> None:
+    await tasks.make_queue(attempts=2, max_retry_duration=timedelta(seconds=0.5))
+    tasks.receiver.answer(then=500)
+    await tasks.add()
+    received = await tasks.receiver.requests(3)  # its attempts are used up, its time is not
+    await empty(tasks)
+    assert received[-1].at - received[0].at < 0.5 + 1
+    count = len(tasks.receiver.received["/"])
+    assert not await tasks.receiver.reaches(count + 1, within=0.4)
+
+
 async def test_a_task_waits_for_its_schedule(tasks: Tasks) -> None:
     await tasks.make_queue()
     started = time.monotonic()
