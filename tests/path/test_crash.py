@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from common.functions.testing import HttpEvent, invoke, task_event
 from functions.events.on_phonepe_event.main import main as handler
 from functions.jobs.generate_invoice.main import main as generate_invoice
@@ -21,9 +23,9 @@ from tests.path.dying import handled
 from tools.sample_data import Billing
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.stack import Stack
+
+pytestmark = pytest.mark.timeout(300)  # dozens of processes start and die in each
 
 
 async def test_killed_at_any_step_the_payment_takes_effect_once(stack: Stack) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from common.functions.testing import invoke
 from functions.events.on_phonepe_event.main import main as handler
 from tests.functions.events.ordering import body, push
@@ -12,6 +14,8 @@ from tests.path.dying import handled
 
 if TYPE_CHECKING:
     from tests.stack import Stack
+
+pytestmark = pytest.mark.timeout(300)  # dozens of processes start and die in each
 
 MODULE = "functions.events.on_phonepe_event.main"
 
