@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from common.redis.client import RedisClient
     from common.redis.pubsub import PubSubService
+    from common.redis.queue import QueueService
     from common.redis.rate_limit import RateLimitService
     from common.redis.session import SessionService
 
 _MODULES = {
     "PubSubService": "pubsub",
+    "QueueService": "queue",
     "RateLimitService": "rate_limit",
     "RedisClient": "client",
     "SessionService": "session",
 }
 
-__all__ = ["PubSubService", "RateLimitService", "RedisClient", "SessionService"]
+__all__ = ["PubSubService", "QueueService", "RateLimitService", "RedisClient", "SessionService"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 InvalidKey, InvalidValue, InvalidTTL   bad input (`common.errors.InvalidInput`): nothing was sent
   LockHeld                             ... the lock is this holder's already
   UnknownChannel                       ... nobody listens to a channel of that name
+  UnknownQueue, InvalidJob             ... no queue of that name is declared; an id, a priority or a number cannot be
 CommandRefused                         the server understood and said no; nothing of that command was done
   WrongType, NotANumber                ... because the key holds another type of value
   OutOfRange                           ... because the counter would leave its 64 bits
@@ -10,6 +11,7 @@ SessionConflict                        a session was changed since it was read: 
 Unavailable                            (`common.errors`) certainly not executed: try again later
   OutcomeUnknown                       sent, but no answer came: it may or may not have been executed
   Overloaded                           more waits to be sent than this process should hold
+  QueueFull, LeaseLost                 so many jobs wait that another one is refused; a job has gone to another worker
   LockTimeout, LockLost                a lock stayed taken, or went while it was needed: the work may be tried again
 Misconfigured                          (`common.errors`) the password or its rights are wrong
 """
@@ -73,6 +75,22 @@ class Overloaded(Unavailable):
 
 class UnknownChannel(InvalidInput):
     """There is no live channel of that name; the message lists them."""
+
+
+class UnknownQueue(InvalidInput):
+    """No queue of that name is declared; the message lists those that are."""
+
+
+class InvalidJob(InvalidInput):
+    """A job, or how many of them, cannot be what it should be; the message says which rule it breaks."""
+
+
+class QueueFull(Unavailable):
+    """As many jobs wait as may: nothing was enqueued, try again when workers have caught up."""
+
+
+class LeaseLost(Unavailable):
+    """A job has gone to another worker; what this one did of it must be safe to repeat."""
 
 
 class LockHeld(InvalidInput):

@@ -5,7 +5,7 @@ R4's patterns (their braces are placeholders):
     session:{session_id}            the id hashed, so that a dump of the keys is not a set of credentials
     cache:{workspace_id}:{key}
     rate:{user_id}:{endpoint}       and its parts :{window_ms}, since windows of different lengths are counted apart
-    queue:{queue_name}              and its parts :r :t :b :d :m :res:{job_id}
+    queue:{queue_name}              and its parts :r :t :b :d :p:{job_id}
     pubsub:{channel}
     lock:{resource}                 and its fencing counter :f
     usage:{workspace_id}:{period}   and beside it usage:{workspace_id}:e:{event_id}
@@ -87,15 +87,15 @@ def rate_window(user_id: str, endpoint: str, window_ms: int) -> str:
     return f"{rate(user_id, endpoint)}:{window_ms}"
 
 
-def queue(queue_name: str, part: Literal["r", "t", "b", "d", "m", ""] = "") -> str:
-    """A job queue, or a part of it: ready, timers, bodies, dead letters, settings."""
+def queue(queue_name: str, part: Literal["r", "t", "b", "d", ""] = "") -> str:
+    """A job queue, or a part of it: ready, timers, bodies, dead letters."""
     whole = _tagged("queue", queue_name)
     return f"{whole}:{part}" if part else whole
 
 
-def queue_result(queue_name: str, job_id: str) -> str:
-    """The result of a job."""
-    return f"{_tagged('queue', queue_name)}:res:{_part(job_id)}"
+def queue_progress(queue_name: str, job_id: str) -> str:
+    """How far a job is."""
+    return f"{_tagged('queue', queue_name)}:p:{_part(job_id)}"
 
 
 def pubsub(channel: str) -> str:

@@ -13,7 +13,7 @@ import logging
 from collections import Counter
 from contextlib import asynccontextmanager
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from common.errors import Misconfigured, RaptorFlowError, Unavailable
 from common.functions.deadline import remaining
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from common.redis.config import RedisConfig
     from common.redis.connection import Connection
-    from common.redis.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +34,38 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 
+class Subscriber(Protocol):
+    """Whom a channel's messages are told.
+
+    Attributes:
+        channel: by its name in Redis.
+    """
+
+    channel: str
+
+    def hear(self, content: bytes, /) -> None:
+        """Take a message."""
+
+    def fall_behind(self) -> None:
+        """Something may have been published that was not heard."""
+
+    async def stop(self) -> None:
+        """There will be nothing more."""
+
+
 class Listener:
     """The listening connection of one event loop."""
 
     def __init__(self, config: RedisConfig) -> None:
         self._config = config
-        self._subscriptions: dict[str, set[Subscription]] = {}
+        self._subscriptions: dict[str, set[Subscriber]] = {}
         self._connection: Connection | None = None
         self._running: asyncio.Task[None] | None = None
         self._asked: Counter[str] = Counter()
         self._listening: set[str] = set()
         self._confirmations: dict[str, asyncio.Future[None]] = {}
 
-    async def add(self, subscription: Subscription) -> None:
+    async def add(self, subscription: Subscriber) -> None:
         """Let ``subscription`` hear its channel from now on (X = 1, or 0 where somebody hears it already).
 
         Raises:
@@ -65,7 +83,7 @@ class Listener:
                 raise Unavailable(f"Redis did not subscribe within {seconds:.0f} s") from error
             raise
 
-    async def remove(self, subscription: Subscription) -> None:
+    async def remove(self, subscription: Subscriber) -> None:
         """Let it hear nothing more; the last one closes the connection."""
         channel = subscription.channel
         others = self._subscriptions.get(channel, set())

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 from common.redis.lua.backup import RESTORE_PART
 from common.redis.lua.compare import DELETE_IF_EQUAL, SET_IF_EQUAL
 from common.redis.lua.locks import ACQUIRE_FENCED
+from common.redis.lua.queue import QUEUE_ACK_SCRIPT, QUEUE_BEAT_SCRIPT, QUEUE_DEQUEUE_SCRIPT, QUEUE_ENQUEUE_SCRIPT
+from common.redis.lua.queue_care import (
+    QUEUE_BURY_SCRIPT,
+    QUEUE_CLEAR_SCRIPT,
+    QUEUE_PROGRESS_SCRIPT,
+    QUEUE_REPLAY_SCRIPT,
+    QUEUE_RETURN_SCRIPT,
+)
 from common.redis.lua.rate_limit import RATE_LIMIT_SCRIPT, RATE_REFUND
 from common.redis.lua.session import CREATE_SESSION, ROTATE_SESSION, UPDATE_SESSION
 from common.redis.lua.usage import BUDGET_COMMIT, BUDGET_REFUND, BUDGET_RESERVE, RECORD_ONCE
@@ -25,6 +33,15 @@ __all__ = [
     "BUDGET_RESERVE",
     "CREATE_SESSION",
     "DELETE_IF_EQUAL",
+    "QUEUE_ACK_SCRIPT",
+    "QUEUE_BEAT_SCRIPT",
+    "QUEUE_BURY_SCRIPT",
+    "QUEUE_CLEAR_SCRIPT",
+    "QUEUE_DEQUEUE_SCRIPT",
+    "QUEUE_ENQUEUE_SCRIPT",
+    "QUEUE_PROGRESS_SCRIPT",
+    "QUEUE_REPLAY_SCRIPT",
+    "QUEUE_RETURN_SCRIPT",
     "RATE_LIMIT_SCRIPT",
     "RATE_REFUND",
     "RECORD_ONCE",

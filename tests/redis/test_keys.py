@@ -23,7 +23,7 @@ PATTERNS = {
     keys.rate_window("u", "a:b", 60_000): "raptorflow:rate:u:a%3Ab:60000",
     keys.queue("agent_tasks"): "raptorflow:queue:{agent_tasks}",
     keys.queue("agent_tasks", "r"): "raptorflow:queue:{agent_tasks}:r",
-    keys.queue_result("agent_tasks", "j"): "raptorflow:queue:{agent_tasks}:res:j",
+    keys.queue_progress("agent_tasks", "j"): "raptorflow:queue:{agent_tasks}:p:j",
     keys.pubsub("events/w"): "raptorflow:pubsub:events/w",
     keys.stream("events/w"): "raptorflow:stream:events/w",
     keys.lock("r"): "raptorflow:lock:{r}",
