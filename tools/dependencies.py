@@ -24,6 +24,7 @@ DISTRIBUTIONS = {
     "google.api_core": "google-cloud-pubsub",
     "google.auth": "google-cloud-pubsub",
     "google.oauth2": "google-cloud-pubsub",
+    "google.cloud.secretmanager_v1": "google-cloud-secret-manager",
     "google.protobuf": "google-cloud-pubsub",
     "google.pubsub_v1": "google-cloud-pubsub",
     "grpc": "google-cloud-pubsub",

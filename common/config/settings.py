@@ -37,6 +37,7 @@ _EMULATORS = (
     "cloud_tasks_emulator_host",
     "storage_emulator_host",
     "bigquery_emulator_host",
+    "secret_manager_emulator_host",
     "cloud_monitoring_emulator_host",
 )
 
@@ -79,6 +80,9 @@ class Settings(BaseSettings):
         str, Field(description="http://host:port of a local BigQuery; refused where deployed")
     ] = ""
     bigquery_dataset: Annotated[str, Field(description="of the analytics; empty for raptorflow_analytics")] = ""
+    secret_manager_emulator_host: Annotated[
+        str, Field(description="host:port of a local Secret Manager; refused where deployed")
+    ] = ""
     cloud_monitoring_emulator_host: Annotated[
         str, Field(description="host:port of a local Cloud Monitoring; refused where deployed")
     ] = ""

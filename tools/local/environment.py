@@ -41,6 +41,7 @@ class Secrets:
         phonepe_basic: ``username:password``, authorises them in the other mode; 5 to 20 and 8 to 20 characters, as
             PhonePe's dashboard demands.
         resend_api_key: of the mail provider's stand-in.
+        slack_path: the secret part of the URL of Slack's stand-in.
     """
 
     database_admin_password: str = field(default_factory=_random)
@@ -52,6 +53,7 @@ class Secrets:
     phonepe_hmac: str = field(default_factory=lambda: f"local-key:{_random()}")
     phonepe_basic: str = field(default_factory=lambda: f"raptorflow:{_random()}")
     resend_api_key: str = field(default_factory=lambda: _random("re_"))
+    slack_path: str = field(default_factory=lambda: f"services/T00000000/B00000000/{_random()}")
 
     def __repr__(self) -> str:
         """Without the secrets."""
@@ -100,6 +102,10 @@ def environment(secret: Secrets, ports: Mapping[str, int], mode: WebhookMode = "
         "PUBSUB_EMULATOR_HOST": f"{HOST}:{ports['pubsub']}",
         "STORAGE_EMULATOR_HOST": f"http://{HOST}:{ports['storage']}",
         "BIGQUERY_EMULATOR_HOST": f"http://{HOST}:{ports['bigquery']}",
+        "SECRET_MANAGER_EMULATOR_HOST": f"{HOST}:{ports['operations']}",
+        "CLOUD_MONITORING_EMULATOR_HOST": f"{HOST}:{ports['operations']}",
+        "GOOGLE_VERTEX_BASE_URL": f"http://{HOST}:{ports['vertex']}",
+        "SLACK_WEBHOOK_URL": f"http://{HOST}:{ports['slack']}/{secret.slack_path}",
         "GOOGLE_APPLICATION_CREDENTIALS": str(storage_key_file(root)),
         "CLOUD_TASKS_EMULATOR_HOST": f"{HOST}:{ports['tasks']}",
         "UPSTASH_REDIS_URL": f"redis://{HOST}:{ports['valkey']}/0",

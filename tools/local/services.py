@@ -83,6 +83,35 @@ async def _bigquery(context: Context, port: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _operations(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.operations.server import start  # noqa: PLC0415
+
+    del context
+    server = await start(port)
+    try:
+        yield
+    finally:
+        await server.stop(grace=None)
+
+
+@asynccontextmanager
+async def _vertex(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.vertex.app import application  # noqa: PLC0415
+
+    del context
+    async with serve(application(), port):
+        yield
+
+
+@asynccontextmanager
+async def _slack(context: Context, port: int) -> AsyncIterator[None]:
+    from tools.local.slack import application  # noqa: PLC0415
+
+    async with serve(application(context.secrets.slack_path), port):
+        yield
+
+
+@asynccontextmanager
 async def _tasks(context: Context, port: int) -> AsyncIterator[None]:
     from tools.local.tasks.server import start  # noqa: PLC0415
 
@@ -130,6 +159,9 @@ SERVICES: Mapping[str, Start] = {
     "tasks": _tasks,
     "storage": _storage,
     "bigquery": _bigquery,
+    "operations": _operations,
+    "vertex": _vertex,
+    "slack": _slack,
     "phonepe": _phonepe,
     "mail": _mail,
     "identity": _identity,  # last: once its /health answers, all are up

@@ -9,7 +9,20 @@ from pathlib import Path
 
 from tools.local.environment import Secrets, environment, load_secrets
 
-SERVICES = ("pubsub", "valkey", "postgres", "phonepe", "identity", "storage", "tasks", "mail", "bigquery")
+SERVICES = (
+    "pubsub",
+    "valkey",
+    "postgres",
+    "phonepe",
+    "identity",
+    "storage",
+    "tasks",
+    "mail",
+    "bigquery",
+    "operations",
+    "vertex",
+    "slack",
+)
 PORTS = {name: number for number, name in enumerate(SERVICES, 1)}
 
 
@@ -23,6 +36,10 @@ def test_the_environment_has_every_variable_of_a_deployed_function() -> None:
         "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:6",
         "BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9",
+        "SECRET_MANAGER_EMULATOR_HOST": "127.0.0.1:10",
+        "CLOUD_MONITORING_EMULATOR_HOST": "127.0.0.1:10",
+        "GOOGLE_VERTEX_BASE_URL": "http://127.0.0.1:11",
+        "SLACK_WEBHOOK_URL": f"http://127.0.0.1:12/{secret.slack_path}",
         "GOOGLE_APPLICATION_CREDENTIALS": "/cloud/storage-key.json",
         "CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:7",
         "UPSTASH_REDIS_URL": "redis://127.0.0.1:2/0",

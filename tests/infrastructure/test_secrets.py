@@ -1,0 +1,195 @@
+"""Secrets at run time, on the real library: cached, shared, rotated, never shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.cloud.secretmanager_v1 import SecretManagerServiceAsyncClient, types
+from google.cloud.secretmanager_v1.services.secret_manager_service.transports import (
+    SecretManagerServiceGrpcAsyncIOTransport,
+)
+
+from common.errors import InvalidInput, Unavailable
+from common.functions import deadline
+from common.infrastructure import secrets as module
+from common.infrastructure.errors import NotFound
+from common.infrastructure.secrets import SecretsManager, secrets_manager
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.stack import Stack
+
+CANARY = "c4n4ry-of-tests"
+
+
+@pytest.fixture
+async def manager(stack: Stack) -> SecretsManager:
+    del stack
+    return secrets_manager()
+
+
+@pytest.fixture
+async def library(stack: Stack) -> AsyncIterator[SecretManagerServiceAsyncClient]:
+    """Google's client."""
+    async with grpc.aio.insecure_channel(stack.environment["SECRET_MANAGER_EMULATOR_HOST"]) as channel:
+        yield SecretManagerServiceAsyncClient(transport=SecretManagerServiceGrpcAsyncIOTransport(channel=channel))
+
+
+def parent() -> str:
+    return f"projects/{os.environ['GOOGLE_CLOUD_PROJECT']}/secrets/token"
+
+
+async def test_what_is_set_is_read_and_a_new_version_replaces_it(manager: SecretsManager) -> None:
+    await manager.set_secret("token", "one")
+    assert await manager.get_secret("token") == "one"
+    await manager.set_secret("token", "two")
+    assert await manager.get_secret("token") == "two"
+
+
+async def test_several_live_values_while_it_is_rotated(manager: SecretsManager) -> None:
+    await manager.set_secret("token", "new\n\n old \n")
+    assert await manager.get_values("token") == ("new", "old")
+    assert await manager.get_secret("token") == "new"
+
+
+async def test_a_deployed_secret_asks_nobody(manager: SecretsManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_MANAGER_EMULATOR_HOST", "127.0.0.1:1")
+    monkeypatch.setenv("TOKEN", "deployed")
+    assert await manager.get_secret("token") == "deployed"
+
+
+async def test_it_is_asked_once_for_all_and_again_when_it_is_no_longer_fresh(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "one")
+    reads = 0
+    read = SecretsManager._read
+
+    async def counted(self: SecretsManager, name: str) -> str:
+        nonlocal reads
+        reads += 1
+        return await read(self, name)
+
+    monkeypatch.setattr(SecretsManager, "_read", counted)
+    assert set(await asyncio.gather(*(manager.get_secret("token") for _ in range(20)))) == {"one"}
+    assert reads == 1
+    await library.add_secret_version(parent=parent(), payload=types.SecretPayload(data=b"two"))
+    assert await manager.get_secret("token") == "one"
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    assert await manager.get_secret("token") == "two"
+    assert reads == 2
+
+
+async def test_who_gives_up_takes_the_answer_from_nobody(
+    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "one")
+    read = SecretsManager._read
+
+    async def slow(self: SecretsManager, name: str) -> str:
+        await asyncio.sleep(0.1)
+        return await read(self, name)
+
+    monkeypatch.setattr(SecretsManager, "_read", slow)
+    impatient = asyncio.create_task(manager.get_secret("token"))
+    patient = asyncio.create_task(manager.get_secret("token"))
+    await asyncio.sleep(0.02)
+    impatient.cancel()
+    assert await patient == "one"
+
+
+async def test_an_old_value_serves_while_secret_manager_is_down(
+    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await manager.set_secret("token", CANARY)
+    assert await manager.get_secret("token") == CANARY
+
+    async def down(_self: SecretsManager, _name: str) -> str:
+        raise Unavailable("down")
+
+    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(SecretsManager, "_read", down)
+    with caplog.at_level(logging.WARNING):
+        assert await manager.get_secret("token") == CANARY
+    assert "cannot be read again" in caplog.text
+    assert CANARY not in caplog.text + repr(manager) + repr(manager._known)
+    monkeypatch.setattr(module, "STALE_SECONDS", 0.0)
+    with pytest.raises(Unavailable):
+        await manager.get_secret("token")
+
+
+async def test_what_is_not_there_is_said_so(manager: SecretsManager) -> None:
+    with pytest.raises(NotFound):
+        await manager.get_secret("token")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "x" * 256])
+async def test_a_name_that_cannot_be_is_refused(manager: SecretsManager, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        await manager.get_secret(name)
+    with pytest.raises(InvalidInput):
+        await manager.set_secret(name, "x")
+
+
+@pytest.mark.parametrize("value", ["", " \n ", "x" * 65_537])
+async def test_a_value_that_cannot_be_is_refused(manager: SecretsManager, value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await manager.set_secret("token", value)
+    assert value.strip() not in str(caught.value) or not value.strip()
+
+
+async def test_a_dead_endpoint_fails_within_its_deadline(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    del stack
+    monkeypatch.setenv("SECRET_MANAGER_EMULATOR_HOST", "127.0.0.1:1")
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        async with deadline.within(0.5):
+            await SecretsManager().get_secret("token")
+    assert time.monotonic() - began < 2
+
+
+# --- the contract of the local service
+
+
+async def test_versions_are_numbered_disabled_enabled_and_destroyed(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient
+) -> None:
+    await manager.set_secret("token", "one")
+    await manager.set_secret("token", "two")
+    latest, first = f"{parent()}/versions/latest", f"{parent()}/versions/1"
+    assert (await library.access_secret_version(name=first)).payload.data == b"one"
+    assert (await library.access_secret_version(name=latest)).name == f"{parent()}/versions/2"
+    await library.disable_secret_version(name=f"{parent()}/versions/2")
+    with pytest.raises(Exception, match="DISABLED"):  # latest is the newest, enabled or not, as Google's is
+        await library.access_secret_version(name=latest)
+    await library.enable_secret_version(name=f"{parent()}/versions/2")
+    await library.destroy_secret_version(name=f"{parent()}/versions/2")
+    assert (await library.access_secret_version(name=latest)).payload.data == b"one"
+    with pytest.raises(Exception, match="destroyed"):
+        await library.enable_secret_version(name=f"{parent()}/versions/2")
+
+
+async def test_a_damaged_value_a_taken_name_and_a_missing_secret_are_refused(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient
+) -> None:
+    await manager.set_secret("token", "one")
+    with pytest.raises(Exception, match="checksum"):
+        await library.add_secret_version(parent=parent(), payload=types.SecretPayload(data=b"x", data_crc32c=1))
+    with pytest.raises(Exception, match="already exists"):
+        await library.create_secret(
+            parent=parent().rpartition("/secrets/")[0],
+            secret_id="token",
+            secret=types.Secret(replication={"automatic": {}}),
+        )
+    await library.delete_secret(name=parent())
+    with pytest.raises(Exception, match="not found"):
+        await library.access_secret_version(name=f"{parent()}/versions/1")
+    listed = [secret async for secret in await library.list_secrets(parent=parent().rpartition("/secrets/")[0])]
+    assert listed == []
