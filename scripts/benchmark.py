@@ -25,6 +25,7 @@ from rich.console import Console
 from common.errors import RaptorFlowError
 from scripts.benchmarks import (
     p1_rate_limit,
+    p2_queue,
     p3_locks,
     p5_sessions,
     p6_client,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "P1": p1_rate_limit.measure,
+    "P2": p2_queue.measure,
     "P3": p3_locks.measure,
     "P5": p5_sessions.measure,
     "P6": p6_client.measure,
