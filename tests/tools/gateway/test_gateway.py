@@ -136,7 +136,7 @@ def test_an_edited_function_is_served_without_a_restart(cloud: LocalCloud, stack
     with running_gateway(cloud, free_port(0), tmp_path / "gateway.log", reload=True, folder=copy) as running:
         url = f"{running.url}/webhook-phonepe"
         assert httpx.post(url, json={}).json()["detail"] == "the request is not authenticated"
-        source.write_text(source.read_text().replace("the request is not authenticated", "who are you"))
+        source.write_text(source.read_text().replace("raise Unverified", 'raise Rejected(401, "who are you")'))
         ends = time.monotonic() + 20
         while time.monotonic() < ends:
             try:
