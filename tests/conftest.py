@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from hypothesis import settings
 from common import ids
 from common.lifecycle import aclose_all
 from common.redis.client import redis_client
+from tests.canaries import Watch, canaries, in_files, log_files
 from tests.gateways import RunningGateway, running_gateway
 from tests.stack import Stack, make_template, own_database, with_database
 from tools.gateway_process import free_port
@@ -39,12 +41,17 @@ def _certificates_are_read_once() -> Iterator[None]:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The local cloud, on free ports, for the whole run."""
     made = LocalCloud(tmp_path_factory.mktemp("cloud"), fast=True)
+    watch = Watch(canaries(made.root))
+    logging.getLogger().addHandler(watch)
     try:
         made.up()
         make_template(made)
         yield made
     finally:
+        logging.getLogger().removeHandler(watch)
         made.down()
+    told = watch.told | in_files(log_files(tmp_path_factory.getbasetemp()), canaries(made.root))
+    assert not told, sorted(told)
 
 
 @pytest.fixture

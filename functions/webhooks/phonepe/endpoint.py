@@ -11,7 +11,7 @@ PhonePe's public documentation, so they are settings; the defaults are what inte
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from common.config.secrets import secret_values
@@ -35,7 +35,7 @@ class PhonePeEndpoint:
     """
 
     mode: Literal["hmac", "basic"]
-    secrets: tuple[tuple[str, str], ...]
+    secrets: tuple[tuple[str, str], ...] = field(repr=False)
     signature_header: str = "x-phonepe-checksum-signature"
     key_id_header: str = "x-phonepe-checksum-key-id"
     authorization_header: str = "authorization"

@@ -27,7 +27,9 @@ from tools.local.processes import CloudError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMPONENTS = ["identity", "mail", "phonepe", "postgres", "pubsub", "storage", "tasks", "valkey"]
+COMPONENTS = sorted(
+    "bigquery identity mail operations phonepe postgres pubsub slack storage tasks valkey vertex".split()  # noqa: SIM905
+)
 
 
 @pytest.fixture(scope="module")
