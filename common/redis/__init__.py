@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from common.redis.cache import CacheService
     from common.redis.client import RedisClient
     from common.redis.pubsub import PubSubService
     from common.redis.queue import QueueService
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from common.redis.session import SessionService
 
 _MODULES = {
+    "CacheService": "cache",
     "PubSubService": "pubsub",
     "QueueService": "queue",
     "RateLimitService": "rate_limit",
@@ -20,7 +22,7 @@ _MODULES = {
     "SessionService": "session",
 }
 
-__all__ = ["PubSubService", "QueueService", "RateLimitService", "RedisClient", "SessionService"]
+__all__ = ["CacheService", "PubSubService", "QueueService", "RateLimitService", "RedisClient", "SessionService"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from scripts.benchmarks.side import Comparison
 
-MODULES = ("plain", "stream", "ours_connection", "ours_sessions")
+MODULES = ("plain", "stream", "ours_cache", "ours_connection", "ours_sessions")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,9 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
     [
         ("plain", "pair", 4, 2),
         ("plain", "hit", 1, 1),
+        ("ours_cache", "hit", 1, 1),
+        ("ours_cache", "store", 1, 1),
+        ("ours_cache", "clear", 1, 1),
         ("stream", "enqueue", 1, 1),
         ("stream", "work", 2, 2),
         ("ours_connection", "connect", 2, 1),
@@ -45,7 +48,14 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comparison]:
 def test_what_one_operation_costs(
     sides: Comparison, side: str, operation: str, commands: int, round_trips: int
 ) -> None:
-    for module, before in (("stream", "begin"), ("stream", "enqueue"), ("plain", "store"), ("ours_sessions", "begin")):
+    begin = (
+        ("stream", "begin"),
+        ("stream", "enqueue"),
+        ("plain", "store"),
+        ("ours_cache", "store"),
+        ("ours_sessions", "begin"),
+    )
+    for module, before in begin:
         sides[module].do(before, count=32)
     sides[side].do(operation)
     spent = sides.spent(lambda: sides[side].do(operation, count=10))

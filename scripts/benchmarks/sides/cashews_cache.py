@@ -26,10 +26,10 @@ async def prepare(url: str) -> AsyncIterator[Mapping[str, Operation]]:
     made = 0
 
     async def store(number: int) -> None:
-        await cache.set(name(number), VALUE, expire=600)
+        await cache.set(f"cashews:{name(number)}", VALUE, expire=600)
 
     async def hit(number: int) -> None:
-        if (await cache.get(name(number)))["id"] != 7:
+        if (await cache.get(f"cashews:{name(number)}"))["id"] != 7:
             raise RuntimeError("another value")
 
     async def make(number: int) -> dict[str, Any]:  # noqa: ARG001 - a part of the key
