@@ -69,7 +69,7 @@ class SessionService:
         # A session may be told for a moment longer that it lives, by who read it just before its epoch was replaced.
         self._epoch_lifetime = self._lifetime + milliseconds(3600)
 
-    async def create_session(self, user_id: str, workspace_id: str, metadata: Mapping[str, Any] | None = None) -> str:
+    async def create_session(self, user_id: str, workspace_id: str, metadata: dict[str, Any] | None = None) -> str:
         """Begin a session; its id, which is a credential (X = 6; 7 while an epoch is remembered).
 
         Args:

@@ -19,7 +19,8 @@ def measure(bench: Bench) -> list[Row]:
     modules = {"ours_connection": "", "plain": "", "ours_sessions": "", "flask_session_view": "flask-session"}
     with comparison(bench, modules) as sides:
         ours, peer = sides.cost("ours_connection", "connect"), sides.cost("plain", "connect")
-        sides["ours_sessions"].do("begin", count=32)
+        for first in ("begin", "update"):  # the first update makes its script known
+            sides["ours_sessions"].do(first, count=32)
         read, view = sides.cost("ours_sessions", "read"), sides.cost("flask_session_view", "read")
         update = sides.cost("ours_sessions", "update")
     return [
