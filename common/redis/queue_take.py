@@ -24,7 +24,7 @@ MAX_TAKEN = 100
 LOOK_EVERY_MS = 1000
 """Between looks at the timers while there is enough to do: a dead worker's jobs are back within the lease and this."""
 
-FORGET_EVERY_MS = 60_000
+FORGET_EVERY_MS = 600_000
 """Between looks at results and dead letters whose time is over."""
 
 

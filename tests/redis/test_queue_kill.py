@@ -69,7 +69,7 @@ async def until_done(queue: QueueService, jobs: int, seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_five_thousand_jobs_while_workers_are_silenced(queue: QueueService, tmp_path: Path) -> None:
     jobs = [NewJob(2.5 if number < LONG_JOBS else 0.04, number % 3, f"job{number}") for number in range(JOBS)]
     with workers(tmp_path, KILLING_SECONDS):

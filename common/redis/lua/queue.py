@@ -195,7 +195,7 @@ look at the timers (1) and at what is over too (2); how many tries a job has; ho
 kept. Answers tickets, records, when the next timer is due (nothing where nobody looked), whether more is over than was
 removed, whether the queue is paused, ids of jobs that have died.
 
-X = 4 for any number of jobs (ZPOPMIN, ZADD, HMGET), 5 with a look, 6 once a minute; 3 for an empty queue."""
+X = 4 for any number of jobs (ZPOPMIN, ZADD, HMGET), 5 with a look, 6 every ten minutes; 3 for an empty queue."""
 
 QUEUE_ACK_SCRIPT = Script(
     "queue_ack",
