@@ -76,10 +76,7 @@ class RedisClient:
             InvalidValue: an argument cannot be sent, or the answer is not text.
             Misconfigured: the password is refused.
         """
-        (reply,) = await self._batcher().submit(pack(command), 1, idempotent=idempotent, seconds=seconds)
-        if isinstance(reply, RaptorFlowError):
-            raise reply
-        return reply if raw else decode(reply)
+        return await _execute(self._batcher(), command, idempotent=idempotent, raw=raw, seconds=seconds)
 
     async def run(
         self,
@@ -96,13 +93,14 @@ class RedisClient:
         Raises:
             Exception: see `execute`.
         """
-        locking = self.config.upstash
+        batcher = self._batcher()
+        locking = batcher.config.upstash
         try:
             command = script.by_sha(keys, arguments, key_locking=locking)
-            return await self.execute(*command, idempotent=idempotent, raw=raw, seconds=seconds)
+            return await _execute(batcher, command, idempotent=idempotent, raw=raw, seconds=seconds)
         except NoScript:  # nothing of it was executed
             command = script.by_text(keys, arguments, key_locking=locking)
-            return await self.execute(*command, idempotent=idempotent, raw=raw, seconds=seconds)
+            return await _execute(batcher, command, idempotent=idempotent, raw=raw, seconds=seconds)
 
     async def pipeline(
         self,
@@ -198,6 +196,15 @@ class RedisClient:
         if loop not in self._own:
             self._own[loop] = Batcher(self._config)
         return self._own[loop]
+
+
+async def _execute(
+    batcher: Batcher, command: Sequence[Argument], *, idempotent: bool, raw: bool, seconds: float | None
+) -> Any:
+    (reply,) = await batcher.submit(pack(command), 1, idempotent=idempotent, seconds=seconds)
+    if isinstance(reply, RaptorFlowError):
+        raise reply
+    return reply if raw else decode(reply)
 
 
 def require(replies: Sequence[Any]) -> list[Any]:

@@ -49,7 +49,7 @@ class RateLimitService:
         Raises:
             InvalidInput: a number or a name is not what it says; see `Limit`.
         """
-        return await self.check_limits([Limit(user_id, endpoint, limit, window_seconds, cost)])
+        return await self._check([Limit(user_id, endpoint, limit, window_seconds, cost)])
 
     async def check_limits(self, limits: Sequence[Limit]) -> RateLimitResult:
         """Take from several limits if all of them allow it, else from none, in one step (X = 1 + 2 for each).
@@ -66,15 +66,7 @@ class RateLimitService:
         """
         if len({limit.key for limit in limits}) != len(limits) or not limits:
             raise InvalidInput("several limits must be different ones, and at least one")
-        own, now = local(), to_ms(clock.now())
-        known = own.refusals.find(limits)
-        if known is not None:
-            return known
-        answer = await self._ask(own, limits, now, refuse=True)
-        if answer is None:
-            return own.decide(limits)
-        allowed, pairs = answer[0], list(zip(limits, answer[1], strict=True))
-        return _grant(pairs, now) if allowed else _refuse(own, pairs, now)
+        return await self._check(limits)
 
     async def record_request(self, user_id: str, endpoint: str, *, cost: int = 1) -> None:
         """Count a request that runs in any case, in the window that `rate_limit_config` names (X = 3).
@@ -98,7 +90,7 @@ class RateLimitService:
         standing = read(await redis_client().get(asked.key), asked, now)
         if standing.used == 0:
             standing = standing._replace(oldest=now - asked.window_ms)  # nothing has to come back
-        return _say(asked, standing, now, remaining=max(0, limit - standing.used))
+        return _say(asked, standing, now, remaining=max(0, limit - standing.used), taken=[])
 
     async def refund(self, result: RateLimitResult) -> int:
         """Give back what an allowed check took: the request did not run after all. How many units came back (X = 3).
@@ -119,6 +111,17 @@ class RateLimitService:
         back: int = await redis_client().run(RATE_REFUND, [one.key for one in taken], units)
         return back
 
+    async def _check(self, limits: Sequence[Limit]) -> RateLimitResult:
+        own, now = local(), to_ms(clock.now())
+        known = own.refusals.find(limits)
+        if known is not None:
+            return known
+        answer = await self._ask(own, limits, now, refuse=True)
+        if answer is None:
+            return own.decide(limits)
+        allowed, pairs = answer[0], list(zip(limits, answer[1], strict=True))
+        return _grant(pairs, now) if allowed else _refuse(own, pairs, now)
+
     async def _ask(
         self, own: Local, limits: Sequence[Limit], now: int, *, refuse: bool
     ) -> tuple[bool, list[Standing]] | None:
@@ -127,8 +130,6 @@ class RateLimitService:
             own.refusals.forget(limit.key)
         if own.away():
             return None
-        from common.redis import link  # noqa: F401, PLC0415 - the client library: its import is no time of Redis's
-
         questions = [question(limit, now) for limit in limits]
         try:
             return answers(
@@ -153,9 +154,13 @@ class RateLimitService:
 
 def _grant(pairs: Sequence[tuple[Limit, Standing]], now: int) -> RateLimitResult:
     """The answer of the limit of which the fewest remain."""
-    left, decides = min((limit.limit - standing.used - limit.cost, at) for at, (limit, standing) in enumerate(pairs))
-    taken = [Taken(limit.key, standing.at, limit.cost) for limit, standing in pairs]
-    return _say(*pairs[decides], now, remaining=left, taken=taken)
+    limit, standing = min(pairs, key=_left)
+    taken = [Taken(one.key, its.at, one.cost) for one, its in pairs]
+    return _say(limit, standing, now, remaining=_left((limit, standing)), taken=taken)
+
+
+def _left(pair: tuple[Limit, Standing]) -> int:
+    return pair[0].limit - pair[1].used - pair[0].cost
 
 
 def _refuse(own: Local, pairs: Sequence[tuple[Limit, Standing]], now: int) -> RateLimitResult:
@@ -163,13 +168,13 @@ def _refuse(own: Local, pairs: Sequence[tuple[Limit, Standing]], now: int) -> Ra
     refused = []
     for limit, standing in pairs:
         if standing.leaves:
-            result = _say(limit, standing, now, remaining=max(0, limit.limit - standing.used))
+            result = _say(limit, standing, now, remaining=max(0, limit.limit - standing.used), taken=[])
             own.refusals.add(limit, result, from_ms(standing.oldest + limit.window_ms))
             refused.append(result)
     return max(refused, key=lambda result: result.reset_at)
 
 
-def _say(limit: Limit, standing: Standing, now: int, *, remaining: int, taken: Sequence[Taken] = ()) -> RateLimitResult:
+def _say(limit: Limit, standing: Standing, now: int, *, remaining: int, taken: list[Taken]) -> RateLimitResult:
     """An answer: enough is back when what must leave has left, or the first unit where nothing must.
 
     That is within a window, since then the log has expired: a clock that was wrong may have counted far ahead.
@@ -182,5 +187,5 @@ def _say(limit: Limit, standing: Standing, now: int, *, remaining: int, taken: S
         reset_after=max(0, reset - now) / 1000,
         limit=limit.limit,
         window_seconds=limit.window_seconds,
-        taken=list(taken),
+        taken=taken,
     )

@@ -141,4 +141,6 @@ class Local:
 @per_loop
 def local() -> Local:
     """What this event loop of this process knows."""
+    from common.redis import link  # noqa: F401, PLC0415 - the client library, whose import is no time of Redis's
+
     return Local(Refusals(), Buckets())

@@ -165,6 +165,15 @@ async def test_a_refund_gives_back_what_was_taken_and_only_once(client: RedisCli
     assert not await keys_without_end(client)
 
 
+async def test_a_refund_finds_what_a_clock_that_is_behind_has_taken(client: RedisClient) -> None:
+    with Timeline(client) as time:
+        await check(3)
+        time.step(-10)
+        late = await check(3)
+        assert await RateLimitService().refund(late) == 1
+        assert (await RateLimitService().peek("u", ENDPOINT, 3, 60)).remaining == 2
+
+
 async def test_several_limits_are_taken_from_all_or_from_none(client: RedisClient) -> None:
     service = RateLimitService()
     minute, day = Limit("u", ENDPOINT, 2, 60), Limit("u", ENDPOINT, 3, 86_400)

@@ -8,48 +8,50 @@ from __future__ import annotations
 
 from common.redis.scripts import Script
 
-_READ = """
-local function moment(log, i) return tonumber(string.sub(log, 23 * i - 12, 23 * i)) end
-local function total(log, i) return tonumber(string.sub(log, 23 * i + 1, 23 * i + 10)) end
-local function search(low, high, holds)
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if holds(middle) then high = middle else low = middle + 1 end
-  end
-  return low
-end
-"""
-
 RATE_LIMIT_SCRIPT = Script(
     "rate_limit",
-    _READ
-    + """
-local allowed, answer, found = '1', {}, {}
+    """
+local sub, number, format = string.sub, tonumber, string.format
+local allowed, answer, found = '1', '', {}
 for k = 1, #KEYS do
   local at, cutoff, limit, cost, ttl = string.match(ARGV[k + 1], '(%S+) (%S+) (%S+) (%S+) (%S+)')
-  at, cutoff, limit, cost = tonumber(at), tonumber(cutoff), tonumber(limit), tonumber(cost)
+  at, cutoff, limit, cost = number(at), number(cutoff), number(limit), number(cost)
   local log = redis.call('GET', KEYS[k]) or '0000000000'
-  local n = (#log - 10) / 23
-  local oldest = search(1, n + 1, function(i) return moment(log, i) > cutoff end)
-  local used, leaves = (total(log, n) - total(log, oldest - 1)) % 1e10, 0
-  if n > 0 and moment(log, n) > at then at = moment(log, n) end
-  if used + cost > limit and ARGV[1] == '1' then
-    local function fits(i) return (total(log, n) - total(log, i)) % 1e10 <= limit - cost end
-    allowed, leaves = '0', moment(log, search(oldest, n, fits))
+  local n, sum, oldest, first, last, leaves = (#log - 10) / 23, number(sub(log, -10)), 1, at, 0, 0
+  if n > 0 then
+    first, last = number(sub(log, 11, 23)), number(sub(log, -23, -11))
+    if first <= cutoff then
+      local high = n + 1
+      while oldest < high do
+        local i = math.floor((oldest + high) / 2)
+        if number(sub(log, 23 * i - 12, 23 * i)) > cutoff then high = i else oldest = i + 1 end
+      end
+      first = number(sub(log, 23 * oldest - 12, 23 * oldest)) or at
+    end
   end
-  found[k] = {log, n, oldest, at, cost, ttl}
-  answer[k] = string.format(' %d %d %d %d', used, leaves, oldest <= n and moment(log, oldest) or at, at)
+  local used = (sum - number(sub(log, 23 * oldest - 22, 23 * oldest - 13))) % 1e10
+  if used + cost > limit and ARGV[1] == '1' then
+    local low, high = oldest, n
+    while low < high do
+      local i = math.floor((low + high) / 2)
+      if (sum - number(sub(log, 23 * i + 1, 23 * i + 10))) % 1e10 <= limit - cost then high = i else low = i + 1 end
+    end
+    allowed, leaves = '0', number(sub(log, 23 * low - 12, 23 * low))
+  end
+  local same = last >= at
+  if same then at = last end
+  found[k] = {sub(log, 23 * oldest - 22, same and -11 or -1), same, at, (sum + cost) % 1e10, ttl}
+  answer = answer .. format(' %d %d %d %d', used, leaves, first, at)
 end
-for k = 1, allowed == '1' and #KEYS or 0 do
-  local log, n, oldest, at, cost, ttl = unpack(found[k])
-  local sum = string.format('%010d', (total(log, n) + cost) % 1e10)
-  local same = n > 0 and moment(log, n) == at
-  log = string.sub(log, 23 * oldest - 22)
-  if same then log = string.sub(log, 1, -11) .. sum else log = log .. string.format('%013d', at) .. sum end
-  if #log > 23010 then log = string.sub(log, 1, 10) .. string.sub(log, -23000) end
-  redis.call('SET', KEYS[k], log, 'PX', ttl)
+if allowed == '1' then
+  for k = 1, #KEYS do
+    local log, same, at, sum, ttl = unpack(found[k])
+    if same then log = log .. format('%010d', sum) else log = log .. format('%013d%010d', at, sum) end
+    if #log > 23010 then log = sub(log, 1, 10) .. sub(log, -23000) end
+    redis.call('SET', KEYS[k], log, 'PX', ttl)
+  end
 end
-return allowed .. table.concat(answer)
+return allowed .. answer
 """,
     keys=None,
 )
@@ -63,15 +65,17 @@ this request fits (0: it does), the oldest moment in the window, the moment coun
 
 RATE_REFUND = Script(
     "rate_refund",
-    _READ
-    + """
+    """
+local function moment(log, i) return tonumber(string.sub(log, 23 * i - 12, 23 * i)) end
+local function total(log, i) return tonumber(string.sub(log, 23 * i + 1, 23 * i + 10)) end
 local back = 0
 for k = 1, #KEYS do
   local at, units = string.match(ARGV[k], '(%S+) (%S+)')
   local log, at = redis.call('GET', KEYS[k]) or '0000000000', tonumber(at)
   local n = (#log - 10) / 23
-  local i = search(1, n + 1, function(j) return moment(log, j) >= at end)
-  if i <= n and moment(log, i) == at then
+  local i = n
+  while i > 0 and moment(log, i) > at do i = i - 1 end
+  if i > 0 and moment(log, i) == at then
     local all = (total(log, i) - total(log, i - 1)) % 1e10
     local given = math.min(all, tonumber(units))
     local parts = {string.sub(log, 1, 23 * i - 13)}
