@@ -49,7 +49,7 @@ BUDGETS = {
     "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=385),
     "job-generate-invoice": Budget(modules=62, packages=0, installed=57, kib=374),
     "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=221),
-    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=260),
+    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=266),
 }
 NEW = {
     # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
