@@ -58,7 +58,7 @@ async def call(
         raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
 
 
-async def call_blocking(what: str, work: Callable[[float, Any], T], *, seconds: float) -> T:
+async def call_blocking(what: str, work: Callable[[float, Any], T], *, seconds: float, item: str = "") -> T:
     """Call a library that has no asynchronous client, in a thread, within a deadline.
 
     A thread cannot be stopped: the caller has its answer in time, the thread ends by the same limit on its own, and
@@ -68,17 +68,19 @@ async def call_blocking(what: str, work: Callable[[float, Any], T], *, seconds: 
         what: see `call`.
         work: gets the seconds that it may take and a retry bounded by them, and passes both on to every request.
         seconds: for everything; cut to what is left of the invocation.
+        item: what it is done to, for the error only: spans have few names.
 
     Raises:
         Unavailable: it could not be done in time; other errors as `translate` has them.
     """
     seconds = remaining(seconds)
+    told = f"{what} {item}" if item else what
     try:
         with span(what):
             async with asyncio.timeout(seconds):
-                return await asyncio.to_thread(_work, what, work, seconds)
+                return await asyncio.to_thread(_work, told, work, seconds)
     except TimeoutError as error:
-        raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
+        raise Unavailable(f"{told} took more than {seconds:.1f} s") from error
 
 
 def _work(what: str, work: Callable[[float, Any], T], seconds: float) -> T:

@@ -8,55 +8,23 @@ harmless.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import threading
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any
 
-from common.errors import InvalidInput, Unavailable
-from common.functions.deadline import remaining
-from common.infrastructure.endpoints import emulator
-from common.infrastructure.errors import translate
-from common.infrastructure.gcp import GCPClient
 from common.infrastructure.object_names import check_path
+from common.infrastructure.storage_client import StorageClient, StoredObject
 from common.infrastructure.storage_config import bucket as bucket_name
-from common.infrastructure.tracing import span
+from common.infrastructure.storage_urls import upload_options, url_options
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+    from datetime import timedelta
 
-    from google.auth.credentials import Signing
-    from google.cloud.storage import Client  # type: ignore[import-untyped] # the library has no types
+    from google.cloud.storage import Blob, Client  # type: ignore[import-untyped] # the library has no types
 
-T = TypeVar("T")
-Method = Literal["GET", "HEAD", "PUT"]
+    from common.infrastructure.storage_urls import Method
 
-STORAGE_SECONDS = 30.0
-"""For everything that one call may take, retries included, where the invocation has that long."""
-MAX_URL_LIFE = timedelta(days=7)
-"""Cloud Storage's limit for V4 signatures."""
-_CONTENT_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?:; ?[!-~][ -~]*)?", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """What Cloud Storage says that it stored.
-
-    Attributes:
-        generation: changes with every write of the same name.
-        crc32c: of the content, base64 of four bytes in network order.
-        md5: of the content, base64.
-        size: bytes.
-    """
-
-    generation: int
-    crc32c: str
-    md5: str
-    size: int
+__all__ = ["CloudStorage", "StoredObject", "cloud_storage"]
 
 
 class CloudStorage:
@@ -71,10 +39,7 @@ class CloudStorage:
     """
 
     def __init__(self) -> None:
-        self._project = GCPClient().get_project_id()
-        self._opening = threading.Lock()
-        self._client: Client | None = None
-        self._signing: Signing | None = None
+        self._storage = StorageClient()
 
     async def upload_file(
         self,
@@ -84,6 +49,7 @@ class CloudStorage:
         content_type: str,
         *,
         create_only: bool = False,
+        generation: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
         """Store ``content``, replacing an object of that name.
@@ -93,56 +59,114 @@ class CloudStorage:
         Args:
             bucket: its short name.
             path: the object's name.
-            content: held in memory, so not for large files.
+            content: held in memory, so not for large files: see `upload_stream`.
             content_type: what a download is served as, ``application/pdf``.
             create_only: never replace. A try whose answer was lost also answers `AlreadyExists`: compare the content
                 where that matters.
+            generation: replace this one only, as `StoredObject` told it.
             metadata: stored beside it.
 
         Raises:
             InvalidInput: the name or the content type cannot be.
-            AlreadyExists: `create_only`, and there is one.
+            AlreadyExists: `create_only`, and there is one; or another than ``generation``, or none, is there.
             PermissionDenied: our service account may not, or retention protects the one that is there.
             NotFound: there is no such bucket.
             Unavailable: it did not work in time.
         """
-        check_path(path)
-        if not _CONTENT_TYPE.fullmatch(content_type):
-            raise InvalidInput(f"not a content type: {content_type!r}")
+        options = upload_options(path, content_type, create_only=create_only, generation=generation)
 
         def upload(client: Client, limits: Mapping[str, Any]) -> StoredObject:
-            blob = client.bucket(name).blob(path)
-            blob.metadata = dict(metadata) if metadata else None
-            generation = 0 if create_only else None
-            blob.upload_from_string(content, content_type=content_type, if_generation_match=generation, **limits)
-            return StoredObject(blob.generation, blob.crc32c, blob.md5_hash, blob.size)
+            blob = make_blob(client)
+            blob.upload_from_string(content, **options, **limits)
+            return StoredObject.of(blob)
 
-        name = bucket_name(bucket)
-        return await self._run(f"uploading {bucket}/{path}", upload)
+        make_blob = _blob_of(bucket, path, metadata)
+        return await self._storage.run("uploading", f"{bucket}/{path}", upload)
 
-    async def download_file(self, bucket: str, path: str) -> bytes:
+    async def upload_stream(
+        self,
+        bucket: str,
+        path: str,
+        content: AsyncIterable[bytes],
+        content_type: str,
+        *,
+        create_only: bool = False,
+        generation: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredObject:
+        """Store what ``content`` yields, by a resumable upload: a few parts of 4 MiB are in memory at a time.
+
+        A part that gets lost is sent again. There is no object before the last part has arrived and the checksum of
+        all of them is right; when ``content`` raises, there never is one.
+
+        Args:
+            bucket: its short name.
+            path: the object's name.
+            content: pieces of any size.
+            content_type: see `upload_file`, as the others.
+            create_only: checked at the start and at the end.
+            generation: so is this.
+            metadata: stored beside it.
+
+        Raises:
+            the same as `upload_file`, and whatever ``content`` raises.
+
+        Example:
+            >>> async def rows() -> AsyncIterator[bytes]:
+            ...     async for row in cursor:
+            ...         yield to_csv(row)
+            >>> stored = await cloud_storage().upload_stream("exports", "exports/all.csv", rows(), "text/csv")
+        """
+        options = upload_options(path, content_type, create_only=create_only, generation=generation)
+        make_blob = _blob_of(bucket, path, metadata)
+        from common.infrastructure import storage_transfers  # noqa: PLC0415 - at the first stream
+
+        return await storage_transfers.upload(self._storage, f"{bucket}/{path}", make_blob, content, options)
+
+    async def download_file(self, bucket: str, path: str, *, generation: int | None = None) -> bytes:
         """An object's content, its checksum verified.
 
         Raises:
             InvalidInput: the name cannot be.
-            NotFound: there is no such object.
+            NotFound: there is no such object, or not of this ``generation`` any more.
             PermissionDenied: our service account may not.
             Unavailable: it did not work in time, or arrived damaged.
         """
         check_path(path)
 
         def download(client: Client, limits: Mapping[str, Any]) -> bytes:
-            content: bytes = client.bucket(name).blob(path).download_as_bytes(**limits)
+            content: bytes = client.bucket(name).blob(path, generation=generation).download_as_bytes(**limits)
             return content
 
         name = bucket_name(bucket)
-        return await self._run(f"downloading {bucket}/{path}", download)
+        return await self._storage.run("downloading", f"{bucket}/{path}", download)
 
-    async def delete_file(self, bucket: str, path: str) -> None:
+    async def download_stream(self, bucket: str, path: str, *, generation: int | None = None) -> AsyncIterator[bytes]:
+        """An object's content in parts of 4 MiB, each asked for when the one before is done with.
+
+        All parts are of one generation. The checksum of the whole is verified before the last part is given out: who
+        got no error has what was stored; until then it is a draft.
+
+        Raises:
+            the same as `download_file`; NotFound also when the object is replaced or deleted meanwhile.
+
+        Example:
+            >>> async for part in cloud_storage().download_stream("exports", "exports/all.csv"):
+            ...     file.write(part)
+        """
+        check_path(path)
+        name = bucket_name(bucket)
+        from common.infrastructure import storage_transfers  # noqa: PLC0415 - at the first stream
+
+        async for part in storage_transfers.download(self._storage, f"{bucket}/{path}", name, path, generation):
+            yield part
+
+    async def delete_file(self, bucket: str, path: str, *, generation: int | None = None) -> None:
         """Delete an object; one that is not there is as good as deleted.
 
         Raises:
             InvalidInput: the name cannot be.
+            AlreadyExists: another than ``generation`` is there.
             PermissionDenied: our service account may not, or retention protects it.
             Unavailable: it did not work in time.
         """
@@ -152,15 +176,22 @@ class CloudStorage:
             from google.api_core.exceptions import NotFound  # noqa: PLC0415 - loaded by the client
 
             try:
-                client.bucket(name).blob(path).delete(**limits)
+                client.bucket(name).blob(path).delete(if_generation_match=generation, **limits)
             except NotFound:
                 return
 
         name = bucket_name(bucket)
-        await self._run(f"deleting {bucket}/{path}", delete)
+        await self._storage.run("deleting", f"{bucket}/{path}", delete)
 
     async def generate_signed_url(
-        self, bucket: str, path: str, expiration: timedelta | float, method: Method = "GET"
+        self,
+        bucket: str,
+        path: str,
+        expiration: timedelta | float,
+        method: Method = "GET",
+        *,
+        content_type: str = "",
+        max_bytes: int | None = None,
     ) -> str:
         """A URL with which anyone may read or write this one object for a while; the object need not exist.
 
@@ -171,82 +202,42 @@ class CloudStorage:
             path: the object's name.
             expiration: how long from now, a timedelta or whole seconds; one second to seven days.
             method: the only one that the URL allows.
+            content_type: PUT only, and needed there: it is part of the signature, so the request must send it as its
+                ``Content-Type``; else whoever has the URL could store a page that runs scripts.
+            max_bytes: PUT only: the request must send ``x-goog-content-length-range: 0,<max_bytes>``, and Cloud
+                Storage refuses a longer body.
 
         Raises:
-            InvalidInput: the name, time or method cannot be.
+            InvalidInput: the name, time, method, content type or size cannot be.
             Misconfigured: there is nothing to sign with.
             Unavailable: IAM does not answer in time.
         """
-        check_path(path)
-        seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
-        if not 1 <= seconds <= MAX_URL_LIFE.total_seconds():
-            raise InvalidInput("a signed URL is good for one second to seven days")
-        if method not in get_args(Method):
-            raise InvalidInput(f"a signed URL is for {', '.join(get_args(Method))}")
+        options = url_options(path, expiration, method, content_type, max_bytes)
 
         def sign(client: Client, _limits: Mapping[str, Any]) -> str:
-            blob, signing = client.bucket(name).blob(path), self._signer()
-            url: str = blob.generate_signed_url(
-                version="v4", expiration=int(seconds), method=method, credentials=signing
-            )
+            blob, signer = client.bucket(name).blob(path), self._storage.signer()
+            url: str = blob.generate_signed_url(**options, credentials=signer)
             return url
 
         name = bucket_name(bucket)
-        return await self._run(f"signing a URL of {bucket}/{path}", sign)
+        return await self._storage.run("signing a URL of", f"{bucket}/{path}", sign)
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            self._client.close()
-
-    async def _run(self, what: str, call: Callable[[Client, Mapping[str, Any]], T]) -> T:
-        seconds = remaining(STORAGE_SECONDS)
-        try:
-            with span(what.partition("/")[0]):
-                async with asyncio.timeout(seconds):
-                    return await asyncio.to_thread(self._call, call, seconds, what)
-        except TimeoutError as error:
-            raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
-
-    def _call(self, call: Callable[[Client, Mapping[str, Any]], T], seconds: float, what: str) -> T:
-        from google.api_core import exceptions  # noqa: PLC0415 - at the first call, after the cold start
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-        from google.cloud.storage.exceptions import (  # type: ignore[import-untyped] # noqa: PLC0415
-            DataCorruption,
-            InvalidResponse,
-        )
-        from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped] # noqa: PLC0415
-
-        retry = DEFAULT_RETRY.with_timeout(seconds).with_delay(initial=0.1, maximum=2.0, multiplier=2.0)
-        try:
-            # without these the library tries for two minutes, and waits a minute for each answer
-            return call(self._opened(), {"timeout": seconds, "retry": retry})
-        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-            raise translate(error, what) from error
-        except (DataCorruption, InvalidResponse, GoogleAuthError, OSError) as error:  # OSError: also of `requests`
-            raise Unavailable(f"{what}: {type(error).__name__}") from error
-
-    def _opened(self) -> Client:
-        with self._opening:
-            if self._client is None:
-                from google.cloud.storage import Client  # noqa: PLC0415
-
-                # else the first call starts a thread that reads the bucket's settings for traces, past every deadline
-                os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-                emulator("STORAGE_EMULATOR_HOST")  # which the library reads by itself; refused where deployed
-                self._client = Client(project=self._project)
-            return self._client
-
-    def _signer(self) -> Signing:
-        with self._opening:
-            if self._signing is None:
-                from common.infrastructure.storage_signing import signing_credentials  # noqa: PLC0415
-
-                self._signing = signing_credentials()
-            return self._signing
+        self._storage.close()
 
 
 @per_loop
 def cloud_storage() -> CloudStorage:
     """The client of this process and event loop."""
     return CloudStorage()
+
+
+def _blob_of(bucket: str, path: str, metadata: Mapping[str, str] | None) -> Callable[[Client], Blob]:
+    def make(client: Client) -> Blob:
+        blob = client.bucket(name).blob(path)
+        blob.metadata = dict(metadata) if metadata else None
+        return blob
+
+    name = bucket_name(bucket)
+    return make

@@ -94,6 +94,25 @@ async def test_delete() -> None:
     await cloud_storage().delete_file("assets", "a")  # as good as deleted
 
 
+async def test_only_the_generation_that_was_seen_is_replaced_read_or_deleted() -> None:
+    storage = cloud_storage()
+    first = await storage.upload_file("assets", "a", b"1", "text/plain")
+    second = await storage.upload_file("assets", "a", b"2", "text/plain", generation=first.generation)
+    with pytest.raises(AlreadyExists, match="uploading assets/a"):
+        await storage.upload_file("assets", "a", b"3", "text/plain", generation=first.generation)
+    with pytest.raises(NotFound):
+        await storage.download_file("assets", "a", generation=first.generation)
+    assert await storage.download_file("assets", "a", generation=second.generation) == b"2"
+    with pytest.raises(AlreadyExists, match="deleting assets/a"):
+        await storage.delete_file("assets", "a", generation=first.generation)
+    await storage.delete_file("assets", "a", generation=second.generation)
+    await storage.delete_file("assets", "a", generation=second.generation)  # as good as deleted
+    with pytest.raises(AlreadyExists):
+        await storage.upload_file("assets", "a", b"4", "text/plain", generation=second.generation)
+    with pytest.raises(InvalidInput, match="exclude"):
+        await storage.upload_file("assets", "a", b"4", "text/plain", create_only=True, generation=1)
+
+
 async def test_retention_protects_invoices() -> None:
     await cloud_storage().upload_file("invoices", "a.pdf", b"one", "application/pdf")
     with pytest.raises(PermissionDenied, match=r"deleting invoices/a\.pdf"):
@@ -130,11 +149,44 @@ async def test_signed_url() -> None:
 
 
 async def test_a_signed_url_may_be_for_writing() -> None:
-    url = await cloud_storage().generate_signed_url("evidence", "ws/up.txt", timedelta(minutes=5), method="PUT")
-    async with httpx.AsyncClient() as anyone:
+    url = await cloud_storage().generate_signed_url(
+        "evidence", "ws/up.txt", timedelta(minutes=5), method="PUT", content_type="text/plain"
+    )
+    async with httpx.AsyncClient(headers={"Content-Type": "text/plain"}) as anyone:
         assert (await anyone.put(url, content=b"evidence")).status_code == 200
         assert (await anyone.get(url)).status_code == 403
+        assert (await anyone.put(url, content=b"<script>", headers={"Content-Type": "text/html"})).status_code == 403
     assert await cloud_storage().download_file("evidence", "ws/up.txt") == b"evidence"
+
+
+async def test_a_signed_write_has_a_largest_size() -> None:
+    url = await cloud_storage().generate_signed_url(
+        "evidence", "up", 60, method="PUT", content_type="image/png", max_bytes=10
+    )
+    signed = {"Content-Type": "image/png", "x-goog-content-length-range": "0,10"}
+    async with httpx.AsyncClient() as anyone:
+        assert "EntityTooLarge" in (await anyone.put(url, content=b"x" * 11, headers=signed)).text
+        larger = signed | {"x-goog-content-length-range": "0,11"}
+        assert (await anyone.put(url, content=b"x" * 11, headers=larger)).status_code == 403
+        assert (await anyone.put(url, content=b"x", headers={"Content-Type": "image/png"})).status_code == 400
+        with pytest.raises(NotFound):
+            await cloud_storage().download_file("evidence", "up")
+        assert (await anyone.put(url, content=b"x" * 10, headers=signed)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"method": "PUT"},
+        {"method": "PUT", "content_type": "png"},
+        {"method": "PUT", "content_type": "image/png", "max_bytes": 0},
+        {"content_type": "image/png"},
+        {"max_bytes": 1},
+    ],
+)
+async def test_what_cannot_be_signed(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        await cloud_storage().generate_signed_url("evidence", "up", 60, **arguments)
 
 
 async def test_a_signed_url_lives_a_second_to_seven_days() -> None:

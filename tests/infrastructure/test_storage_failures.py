@@ -36,8 +36,14 @@ async def failing(call: Any, seconds: float) -> tuple[Unavailable, float]:
     return caught.value, time.monotonic() - started
 
 
+async def content() -> AsyncIterator[bytes]:
+    yield b"a"
+
+
 def calls_of(storage: CloudStorage) -> list[Any]:
     return [
+        storage.upload_stream("assets", "a", content(), "text/plain"),
+        anext(storage.download_stream("assets", "a")),
         storage.upload_file("assets", "a", b"a", "text/plain"),
         storage.download_file("assets", "a"),
         storage.delete_file("assets", "a"),
@@ -89,7 +95,7 @@ async def test_a_call_is_one_request_and_no_more(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_outside_an_invocation_a_call_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.infrastructure.storage.STORAGE_SECONDS", 0.3)
+    monkeypatch.setattr("common.infrastructure.storage_client.STORAGE_SECONDS", 0.3)
     with pytest.raises(Unavailable, match="downloading assets/a"):
         await cloud_storage().download_file("assets", "a")
 

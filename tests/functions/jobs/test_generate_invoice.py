@@ -136,7 +136,7 @@ async def test_a_step_that_fails_is_tried_again_alone(
     paid = Payment(stack, KARNATAKA)
     good = os.environ[variable]
     monkeypatch.setenv(variable, "http://127.0.0.1:1")
-    monkeypatch.setattr("common.infrastructure.storage.STORAGE_SECONDS", 2.0)
+    monkeypatch.setattr("common.infrastructure.storage_client.STORAGE_SECONDS", 2.0)
     assert (await run(paid)).status == 503
     (before,) = stack.rows("select * from invoices")
     assert before[step] is None

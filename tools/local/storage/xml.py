@@ -5,6 +5,7 @@ Source: https://cloud.google.com/storage/docs/xml-api/overview
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _FIELDS = {
     "content-type": "contentType",
 }
 _META = "x-goog-meta-"
+_LENGTH_RANGE = re.compile(r"(\d{1,18}),(\d{1,18})", re.ASCII)
 
 
 async def serve(call: Call, account: Account) -> Response:
@@ -80,10 +82,15 @@ async def _put(call: Call, headers: dict[str, str]) -> Response:
     check_object_name(call.names["object"])
     body = {field: headers[header] for header, field in _FIELDS.items() if header in headers}
     metadata = {name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)}
+    smallest, largest = _length_range(headers)
     content = call.store.new_content()
     try:
         async for chunk in call.request.stream():
             content.write(chunk)
+            if largest is not None and content.size > largest:
+                raise Refused(HTTPStatus.BAD_REQUEST, "EntityTooLarge", f"at most {largest} bytes")
+        if content.size < smallest:
+            raise Refused(HTTPStatus.BAD_REQUEST, "EntityTooSmall", f"at least {smallest} bytes")
         item = uploads.commit(
             call,
             bucket,
@@ -96,3 +103,17 @@ async def _put(call: Call, headers: dict[str, str]) -> Response:
         content.discard()
     hashes = f"crc32c={item['crc32c']},md5={item['md5Hash']}"
     return Response(status_code=200, headers={"x-goog-generation": item["generation"], "x-goog-hash": hashes})
+
+
+def _length_range(headers: dict[str, str]) -> tuple[int, int | None]:
+    """The least and the most bytes that a body may have.
+
+    Source: https://cloud.google.com/storage/docs/xml-api/reference-headers, x-goog-content-length-range
+    """
+    value = headers.get("x-goog-content-length-range")
+    if value is None:
+        return 0, None
+    found = _LENGTH_RANGE.fullmatch(value)
+    if found is None or int(found[1]) > int(found[2]):
+        raise Refused(HTTPStatus.BAD_REQUEST, "InvalidArgument", f"x-goog-content-length-range: {value!r}")
+    return int(found[1]), int(found[2])

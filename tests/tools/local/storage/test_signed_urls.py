@@ -104,6 +104,27 @@ def test_a_signed_write_may_be_create_only_and_checked(http: httpx.Client, bucke
     assert not bucket.blob("sum").exists()
 
 
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(1, "EntityTooSmall"), (2, ""), (4, ""), (5, "EntityTooLarge"), (300_000, "EntityTooLarge")],
+)
+def test_a_signed_write_may_have_bounds(
+    http: httpx.Client, bucket: Any, sign: Sign, tmp_path: Path, length: int, expected: str
+) -> None:
+    headers = {"x-goog-content-length-range": "2,4"}
+    answer = http.put(sign("up", method="PUT", headers=dict(headers)), content=b"x" * length, headers=headers)
+    assert (answer.status_code, code(answer)[1]) == ((400, expected) if expected else (200, ""))
+    assert bucket.blob("up").exists() is not bool(expected)
+    assert list((tmp_path / "storage/uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("bounds", ["", "4", "4,2", "-1,2", "a,b"])
+def test_bounds_that_are_none_are_refused(http: httpx.Client, sign: Sign, bounds: str) -> None:
+    headers = {"x-goog-content-length-range": bounds}
+    answer = http.put(sign("up", method="PUT", headers=dict(headers)), content=b"x", headers=headers)
+    assert code(answer) == (400, "InvalidArgument")
+
+
 def test_an_unsigned_request_reads_nothing(http: httpx.Client, sign: Sign) -> None:
     path = urlsplit(sign()).path
     for method in ("GET", "HEAD", "PUT", "DELETE", "POST"):
