@@ -1,4 +1,4 @@
-"""Publishing to Pub/Sub (R32): the generated asynchronous client, imported at the first publish.
+"""Pub/Sub (R32): publishing with the generated asynchronous client, imported at the first publish; pulling for tools.
 
 The high-level `PublisherClient` batches on threads of its own: 12.4 ms for one message against 0.58 ms (measured), and
 none of its threads survives gunicorn's fork.
@@ -15,10 +15,12 @@ from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from google.pubsub_v1 import PublisherAsyncClient
     from google.pubsub_v1.types import PublishRequest
+
+    from common.infrastructure.pubsub_subscriber import PulledMessage
 
 PUBLISH_SECONDS = 2.0
 """For everything that one publish may take, retries included."""
@@ -26,10 +28,12 @@ TRANSIENT = frozenset({"ServiceUnavailable", "Aborted", "InternalServerError"})
 MAX_MESSAGE_BYTES = 10_000_000
 MAX_ATTRIBUTES = 100
 MAX_KEY_BYTES, MAX_VALUE_BYTES = 256, 1024
+PULLED_MESSAGES, PULLED_BYTES = 10, 20_000_000
+"""How much a subscriber handles at a time unless it says otherwise."""
 
 
 class PubSubClient:
-    """A publisher; one per process and event loop, see `pubsub_client`."""
+    """Publishes, and pulls for tools; one per process and event loop, see `pubsub_client`."""
 
     def __init__(self) -> None:
         self._project = GCPClient().get_project_id()
@@ -72,6 +76,42 @@ class PubSubClient:
         )
         identity: str = answer.message_ids[0]
         return identity
+
+    async def subscribe(
+        self,
+        subscription: str,
+        handler: Callable[[PulledMessage], Awaitable[None]],
+        *,
+        max_messages: int = PULLED_MESSAGES,
+        max_bytes: int = PULLED_BYTES,
+    ) -> None:
+        """Pull messages and handle them until cancelled: for local tools, as functions get theirs by push.
+
+        A message whose handler returns is acknowledged, one whose handler raises comes again; leases are renewed for
+        up to an hour. Of one ordering key, one message is handled at a time. When cancelled, handlers have eight
+        seconds to end.
+
+        Args:
+            subscription: its short name.
+            handler: gets a message, maybe more than once.
+            max_messages: handled at a time.
+            max_bytes: of data handled at a time; a larger message is handled alone.
+
+        Raises:
+            InvalidInput: a limit is not positive.
+            NotFound: there is no such subscription.
+            PermissionDenied: our account may not pull from it.
+
+        Example:
+            >>> async with asyncio.timeout(60):
+            ...     await pubsub_client().subscribe("tail-payment-completed", show)
+        """
+        if max_messages < 1 or max_bytes < 1:
+            raise InvalidInput("a subscriber handles at least one message of at least one byte at a time")
+        from common.infrastructure.pubsub_subscriber import Subscriber  # noqa: PLC0415 - at the first subscription
+
+        name = f"projects/{self._project}/subscriptions/{subscription}"
+        await Subscriber(name, handler, max_messages=max_messages, max_bytes=max_bytes).run()
 
     async def aclose(self) -> None:
         """Close the connection."""
