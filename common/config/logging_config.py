@@ -51,6 +51,12 @@ def configure_logging() -> None:
 class _Handler(logging.StreamHandler[Any]):
     """Ours, so that it is recognised and not added twice."""
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say that a record could not be written, and where; logging's own way shows its arguments as they are."""
+        kind = getattr(sys.exc_info()[0], "__name__", "")
+        told = {"severity": "ERROR", "message": f"a log record could not be written: {kind}", "logger": record.name}
+        sys.stderr.write(_ENCODER.encode({**told, "file": record.pathname, "line": record.lineno}) + "\n")
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, with the fields that Cloud Logging and Error Reporting know."""
@@ -68,8 +74,10 @@ class JsonFormatter(logging.Formatter):
                 "function": record.funcName,
             },
             "logger": record.name,
-            **redact(getattr(record, "fields", {})),
         }
+        # A field never stands for the record's own: a caller's ``severity`` would be Cloud Logging's.
+        fields = redact(getattr(record, "fields", {}))
+        line |= {f"{name}_" if name in line else name: value for name, value in fields.items()}
         running = context.current()
         identity = getattr(record, "trace", None) or (running.trace if running else "")
         if identity:
@@ -81,7 +89,7 @@ class JsonFormatter(logging.Formatter):
             line["logging.googleapis.com/labels"] = context.fields()
         if trace:
             line["stack_trace"] = f"{message}\n{trace}"
-        return scrub(_ENCODER.encode(line))
+        return _writable(scrub(_ENCODER.encode(line)))
 
 
 class TextFormatter(logging.Formatter):
@@ -96,7 +104,12 @@ class TextFormatter(logging.Formatter):
         said = " ".join(f"{key}={value}" for key, value in fields.items())
         trace = _trace(record)
         line = f"{clock} {record.levelname:<7} {record.name}: {_message(record)}{'  ' + said if said else ''}"
-        return scrub(f"{line}\n{trace}" if trace else line)
+        return _writable(scrub(f"{line}\n{trace}" if trace else line))
+
+
+def _writable(line: str) -> str:
+    """Half a character, which JSON may carry and no encoding takes, as its escape."""
+    return line if line.isascii() else line.encode("utf-8", "backslashreplace").decode()
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import re
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 REDACTED = "[redacted]"
 _CALLED = (
@@ -26,18 +30,24 @@ _PHONE = re.compile(r"\+91[ -]?[6-9]\d{4}[ -]?\d{5}\b")
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _MIN_SECRET = 6
 """Characters; a shorter value would hide half of every line."""
+_MAX_DEPTH = 16
+_IN_URL = re.compile(r"://[^:/?#@]*:(.+)@")
+"""A password, also one that should have been escaped: ``urlsplit`` refuses those, and then no line could be written."""
+_read_while_running: set[str] = set()
 
 
-def redact(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with the values of everything that is called like a secret or a person replaced.
+def redact(fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
+    """The fields with the values of everything that is called like a secret or a person replaced, however deep.
+
+    What comes back can be written as JSON: names are text, numbers finite, and what contains itself ends somewhere.
 
     Example:
         >>> redact({"status": 204, "client_secret": "x"})
         {'status': 204, 'client_secret': '[redacted]'}
     """
     return {
-        key: REDACTED if _is_called_so(key) else redact(value) if isinstance(value, dict) else value
-        for key, value in fields.items()
+        name: REDACTED if _is_called_so(name) else _redacted(value, depth + 1)
+        for name, value in ((str(key), value) for key, value in fields.items())
     }
 
 
@@ -61,6 +71,21 @@ def read_secrets() -> None:
     _secrets.cache_clear()
 
 
+def hide(values: Iterable[str]) -> None:
+    """Know these as secrets too: what is read while running stands in no variable."""
+    if not _read_while_running.issuperset(values := set(values)):
+        _read_while_running.update(values)
+        _secrets.cache_clear()
+
+
+def _redacted(value: Any, depth: int) -> Any:
+    if isinstance(value, dict | list | tuple):
+        if depth > _MAX_DEPTH:
+            return "[too deep]"
+        return redact(value, depth) if isinstance(value, dict) else [_redacted(item, depth + 1) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @functools.lru_cache(maxsize=512)  # the names are the code's own and few; looking at each cost a third of a line
 def _is_called_so(key: str) -> bool:
     return any(word in key.lower() for word in _CALLED)
@@ -68,7 +93,7 @@ def _is_called_so(key: str) -> bool:
 
 @functools.cache
 def _secrets() -> re.Pattern[str] | None:
-    values: set[str] = set()
+    values = set(_read_while_running)
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name):
             for line in map(str.strip, value.splitlines()):
@@ -83,6 +108,7 @@ def _secrets() -> re.Pattern[str] | None:
 def _inside(value: str) -> set[str]:
     """The password in a URL; what follows the name in ``name:secret``."""
     if "://" in value:
-        password = urlsplit(value).password or ""
+        found = _IN_URL.search(value)
+        password = found[1] if found else ""
         return {password, unquote(password)}
     return {value.partition(":")[2]}

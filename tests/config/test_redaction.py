@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
 from common.config import Settings
-from common.config.logging_config import JsonFormatter, TextFormatter
-from common.config.redaction import read_secrets, scrub
+from common.config.logging_config import JsonFormatter, TextFormatter, _Handler
+from common.config.redaction import read_secrets, redact, scrub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,3 +64,51 @@ def test_a_password_inside_a_url_is_a_secret_too(monkeypatch: pytest.MonkeyPatch
 )
 def test_people_are_not_said_and_machines_are(line: str, said: str) -> None:
     assert scrub(line) == said
+
+
+@pytest.mark.parametrize("password", ["pa[ss-word", "pa]ss-word", "pa/ss#word", "pa@ss-word"])
+def test_a_password_that_should_be_escaped_stops_no_line(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("UPSTASH_REDIS_URL", f"rediss://default:{password}@h.example:6379")
+    assert scrub(f"it is {password}.") == "it is [redacted]."
+
+
+def test_names_count_however_deep() -> None:
+    fields = {"items": [{"client_secret": "x", "n": 1}], "pair": ({"email": "y"},), "at": {"at": {"token": "z"}}}
+    assert redact(fields) == {
+        "items": [{"client_secret": "[redacted]", "n": 1}],
+        "pair": [{"email": "[redacted]"}],
+        "at": {"at": {"token": "[redacted]"}},
+    }
+
+
+def _endless() -> dict[str, Any]:
+    made: dict[str, Any] = {"n": 1}
+    made["again"] = [made]
+    return made
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{1: "x"}, {("a",): 1}, {"n": float("nan")}, {"n": [float("-inf")]}, {"b": b"x"}, {"half": "\ud800"}, _endless()],
+    ids=["number", "tuple", "nan", "infinity", "bytes", "half", "endless"],
+)
+def test_whatever_the_fields_are_the_line_is_json_of_its_own_severity(fields: dict[Any, Any]) -> None:
+    record = logging.LogRecord("x", logging.ERROR, "/x.py", 1, "failed", (), None)
+    record.fields = {**fields, "severity": "DEBUG", "message": "forged"}
+    said = json.loads(JsonFormatter().format(record).encode(), parse_constant=pytest.fail)
+    assert (said["severity"], said["message"], said["severity_"]) == ("ERROR", "failed", "DEBUG")
+    assert TextFormatter().format(record).encode()
+
+
+def test_a_record_that_cannot_be_written_is_told_without_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = _Handler(io.StringIO())
+    handler.setFormatter(JsonFormatter())
+    handler.handle(logging.LogRecord("x", logging.ERROR, "/x.py", 7, "%d", (SECRET,), None))
+    said = capsys.readouterr().err
+    assert json.loads(said) == {
+        "severity": "ERROR",
+        "message": "a log record could not be written: TypeError",
+        "logger": "x",
+        "file": "/x.py",
+        "line": 7,
+    }
