@@ -6,7 +6,9 @@ another service account.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,9 @@ CALL_SECONDS = 3.0
 MAX_BODY_BYTES = 900_000
 """A task has at most 1 MB, its headers and names included."""
 MAX_DELAY_SECONDS = 30 * 86_400
+MAX_ID = 500
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_HASH_CHARACTERS = 12
 
 
 class CloudTasksClient:
@@ -46,7 +51,7 @@ class CloudTasksClient:
         payload: Mapping[str, Any],
         delay_seconds: float = 0,
         *,
-        task_id: str | None = None,
+        key: str | None = None,
     ) -> str:
         """Enqueue one task; its full name.
 
@@ -57,11 +62,11 @@ class CloudTasksClient:
             handler_url: names the function; the queue's own routing decides where the request goes.
             payload: the body, as JSON.
             delay_seconds: before it is dispatched, at most 30 days.
-            task_id: letters, digits, ``_`` and ``-``; the same again is refused while the task is there and for up to
-                a day after.
+            key: what the task is known by, any text, see `task_id`; the same again is refused while the task is there
+                and for up to a day after. None for a name that Cloud Tasks makes up.
 
         Raises:
-            AlreadyExists: there is, or lately was, a task of this id.
+            AlreadyExists: there is, or lately was, a task of this key.
             InvalidInput: the task breaks a limit of the service.
             NotFound: there is no such queue.
             PermissionDenied: our service account may not enqueue there.
@@ -80,7 +85,7 @@ class CloudTasksClient:
         url = handler_url if "://" in handler_url else f"https://{handler_url}.invalid/"
         task = Task(
             http_request=HttpRequest(url=url, http_method=HttpMethod(HttpMethod.POST), headers=headers, body=body),
-            name=f"{parent}/tasks/{task_id}" if task_id else "",
+            name=f"{parent}/tasks/{task_id(key)}" if key else "",
         )
         if delay_seconds:
             task.schedule_time = clock.now() + timedelta(seconds=delay_seconds)
@@ -126,3 +131,18 @@ class CloudTasksClient:
 def cloud_tasks_client() -> CloudTasksClient:
     """The client of this process and event loop."""
     return CloudTasksClient()
+
+
+def task_id(key: str) -> str:
+    """``{hash}-{key}``, in the characters and the length that Cloud Tasks allows.
+
+    The hash comes first because names in sequence slow a queue down, and it tells apart what looks alike after unsafe
+    characters are replaced and the end is cut off.
+    Source: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest
+
+    Example:
+        >>> task_id("generate_invoice/p-1/2026-11/0")
+        'd33c0017ebb2-generate_invoice-p-1-2026-11-0'
+    """
+    digest = hashlib.sha256(key.encode()).hexdigest()[:_HASH_CHARACTERS]
+    return f"{digest}-{_UNSAFE.sub('-', key)}"[:MAX_ID]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidInput
@@ -11,9 +9,6 @@ from common.jobs.deliveries import MAX_PERIOD, MAX_SCOPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
-_HASH_CHARACTERS = 12
 
 
 async def enqueue_job(
@@ -48,7 +43,7 @@ async def enqueue_job(
             queue,
             {"scope": scope, "period": period, "arguments": dict(arguments)},
             delay_seconds,
-            task_id=task_id(job, scope, period, attempt),
+            key=f"{job}/{scope}/{period}/{attempt}",
         )
     except AlreadyExists:
         return
@@ -62,14 +57,3 @@ def queue_of(job: str) -> str:
         'job-generate-invoice'
     """
     return f"job-{job.replace('_', '-')}"
-
-
-def task_id(job: str, scope: str, period: str, attempt: int) -> str:
-    """``{hash}-{job}-{scope}-{period}-{attempt}``, in the characters that Cloud Tasks allows.
-
-    The hash comes first because names in sequence slow a queue down, and it tells apart what looks alike after unsafe
-    characters are replaced.
-    """
-    whole = f"{job}/{scope}/{period}/{attempt}"
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:_HASH_CHARACTERS]
-    return f"{digest}-{_UNSAFE.sub('-', whole)}"[:500]

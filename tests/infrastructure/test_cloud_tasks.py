@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,12 +13,15 @@ import grpc
 import pytest
 from google.cloud.tasks_v2 import CloudTasksAsyncClient, types
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import InvalidInput, Unavailable
 from common.functions import context
-from common.infrastructure.cloud_tasks import cloud_tasks_client
+from common.infrastructure.cloud_tasks import cloud_tasks_client, task_id
 from common.infrastructure.errors import AlreadyExists, NotFound
 from common.jobs import enqueue_job
+from tests.tools.local.receiver import running_receiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,12 +55,48 @@ async def queue(stack: Stack) -> AsyncIterator[Queue]:
 async def test_a_task_has_a_name_a_body_and_the_trace(queue: Queue) -> None:
     running = context.RequestContext.from_headers({}, function="f")
     with context.bind(running):
-        name = await cloud_tasks_client().create_task("job-count", "job-count", {"a": "ü"}, task_id="t1")
+        name = await cloud_tasks_client().create_task("job-count", "job-count", {"a": "ü"}, key="a/1")
     (task,) = await queue.tasks()
-    assert task.name == name == f"{queue.name}/tasks/t1"
+    assert task.name == name == f"{queue.name}/tasks/{task_id('a/1')}"
     assert json.loads(task.http_request.body) == {"a": "ü"}
     assert task.http_request.headers["traceparent"] == running.traceparent
     assert task.http_request.headers["Content-Type"] == "application/json"
+
+
+@given(st.text(), st.text())
+def test_a_name_is_allowed_starts_with_a_hash_and_is_its_key_s_alone(key: str, other: str) -> None:
+    assert re.fullmatch(r"[0-9a-f]{12}-[A-Za-z0-9_-]{0,487}", task_id(key))
+    assert (task_id(key) == task_id(other)) is (key == other)
+
+
+def test_a_name_tells_apart_what_looks_alike() -> None:
+    assert len({task_id(f"a/{scope}/0") for scope in ("x/y", "x-y", "x.y")}) == 3
+    assert task_id("a/x/y/p/0")[12:] == "-a-x-y-p-0"
+
+
+def test_names_in_sequence_do_not_sort_in_sequence() -> None:
+    names = [task_id(f"job/{number:04}") for number in range(50)]
+    assert names != sorted(names)
+    assert len({name[0] for name in names}) > 8
+
+
+async def test_the_queue_s_routing_overrides_the_handler_s_url(queue: Queue) -> None:
+    async with running_receiver() as receiver:
+        override = types.UriOverride(
+            scheme=types.UriOverride.Scheme.HTTP,
+            host="127.0.0.1",
+            port=receiver.port,
+            path_override={"path": "/job-count"},
+            uri_override_enforce_mode=types.UriOverride.UriOverrideEnforceMode.ALWAYS,
+        )
+        routed = types.Queue(name=queue.name, http_target=types.HttpTarget(uri_override=override))
+        mask = {"paths": ["http_target"]}
+        await queue.client.update_queue(queue=routed, update_mask=mask, retry=None, timeout=5)
+        await queue.client.resume_queue(name=queue.name, retry=None, timeout=5)
+        for handler in ("job-count", "https://nowhere.invalid/elsewhere"):
+            await cloud_tasks_client().create_task("job-count", handler, {"handler": handler})
+        received = await receiver.requests(2, path="/job-count")
+    assert {json.loads(one.body)["handler"] for one in received} == {"job-count", "https://nowhere.invalid/elsewhere"}
 
 
 async def test_a_task_may_wait(queue: Queue) -> None:
@@ -66,9 +106,9 @@ async def test_a_task_may_wait(queue: Queue) -> None:
 
 
 async def test_the_same_id_again_is_refused_and_a_deleted_one_too(queue: Queue) -> None:
-    name = await cloud_tasks_client().create_task("job-count", "job-count", {}, task_id="t1")
+    name = await cloud_tasks_client().create_task("job-count", "job-count", {}, key="a/1")
     with pytest.raises(AlreadyExists):
-        await cloud_tasks_client().create_task("job-count", "job-count", {}, task_id="t1")
+        await cloud_tasks_client().create_task("job-count", "job-count", {}, key="a/1")
     for _ in range(2):  # what is gone is as good as deleted
         await cloud_tasks_client().delete_task(name)
     assert await queue.tasks() == []

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.errors import InvalidInput
 from common.jobs.periods import period_of
-from common.jobs.tasks import enqueue_job, queue_of, task_id
+from common.jobs.tasks import enqueue_job, queue_of
 
 
 @pytest.mark.parametrize(
@@ -35,17 +32,6 @@ def test_a_period_is_as_coarse_as_its_schedule(schedule: str, period: str) -> No
 def test_an_iso_week_may_lie_in_another_year() -> None:
     assert period_of("0 5 * * MON", datetime(2026, 12, 31, 20, 0, tzinfo=UTC)) == "2026-W53"
     assert period_of("0 5 * * MON", datetime(2027, 1, 3, 20, 0, tzinfo=UTC)) == "2027-W01"
-
-
-@given(st.text(max_size=300), st.text(max_size=64))
-def test_a_task_id_is_one_that_cloud_tasks_takes(scope: str, period: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,500}", task_id("generate_invoice", scope, period, 0))
-
-
-def test_a_task_id_tells_apart_what_looks_alike() -> None:
-    assert task_id("a", "x/y", "p", 0) == task_id("a", "x/y", "p", 0)
-    assert len({task_id("a", scope, "p", attempt) for scope in ("x/y", "x-y", "x.y") for attempt in (0, 1)}) == 6
-    assert re.fullmatch(r"[0-9a-f]{12}-a-x-y-p-0", task_id("a", "x/y", "p", 0))
 
 
 def test_a_queue_is_called_like_its_function() -> None:
