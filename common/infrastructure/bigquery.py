@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidInput, Unavailable
+from common.ids import new_id
 from common.infrastructure.bigquery_schemas import DATASET, TableSchema
 from common.infrastructure.bigquery_values import Parameter, parameters, to_json
 from common.infrastructure.calls import call_blocking
@@ -37,8 +38,8 @@ MAX_BYTES_BILLED = 1_000_000_000
 MAX_BATCH_ROWS = 500
 """Of one streaming request; BigQuery's advice, its limit is 50,000."""
 PAGE_ROWS = 1_000
-LOAD_ATTEMPTS = 5
-"""Ids that a load may use up: a job that failed keeps its own."""
+LOAD_ATTEMPTS = 20
+"""Jobs that may fail for one key: a job that failed keeps its id, so that each call after it takes the next one."""
 _TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,1023}\.)?[A-Za-z_][A-Za-z0-9_]{0,1023}")
 
 
@@ -130,7 +131,8 @@ class BigQueryClient:
         Args:
             table: see the class.
             rows: by column.
-            id_column: whose value makes a repetition within about a minute harmless.
+            id_column: whose value makes a repetition within about a minute harmless; without it only this call's own
+                repetitions are.
 
         Raises:
             InvalidInput: a value cannot be written, or the table's name cannot be.
@@ -144,7 +146,7 @@ class BigQueryClient:
         bad: list[BadRow] = []
         for start in range(0, len(sent), MAX_BATCH_ROWS):
             batch = sent[start : start + MAX_BATCH_ROWS]
-            identities = [str(row[id_column]) if id_column else None for row in batch]
+            identities = [str(row[id_column]) if id_column else new_id() for row in batch]
             insert = functools.partial(self._insert, target, batch, identities)
             answered = await call_blocking("inserting into BigQuery", insert, seconds=WRITE_SECONDS)
             bad += [_bad_row(start, one) for one in answered]
@@ -166,7 +168,8 @@ class BigQueryClient:
             NotFound, PermissionDenied, Unavailable: see `execute_query`; call again with the same key.
         """
         target = self._reference(table)
-        sent = [to_json(row) for row in rows]
+        # A load job takes a JSON column's value as it is, a streamed row as text.
+        sent = [to_json(row, json_as_text=False) for row in rows]
         digest = hashlib.sha256(json.dumps([target, key]).encode()).hexdigest()[:32]
         refused = ""
         for attempt in range(1, LOAD_ATTEMPTS + 1):
@@ -174,9 +177,11 @@ class BigQueryClient:
             written, refused, is_new = await call_blocking("loading into BigQuery", load, seconds=QUERY_SECONDS)
             if not refused:
                 return written
-            if is_new and refused.startswith("invalid"):  # what an earlier call was refused may be mended by now
-                raise InvalidInput(f"BigQuery refuses the rows: {refused}")
-        raise Unavailable(f"loading into BigQuery failed {LOAD_ATTEMPTS} times: {refused}")
+            if is_new:  # one job a call: an outage must not use up the key's ids. Earlier refusals may be mended by now
+                if refused.startswith("invalid"):
+                    raise InvalidInput(f"BigQuery refuses the rows: {refused}")
+                raise Unavailable(f"loading into BigQuery failed, call again: {refused}")
+        raise InvalidInput(f"{LOAD_ATTEMPTS} loads of this key failed, the last with {refused}: take another key")
 
     async def create_table_if_not_exists(self, table: str, schema: TableSchema) -> bool:
         """Make a table, or add the columns that it lacks; whether anything was done. Safe to repeat, also at once.
@@ -220,7 +225,7 @@ class BigQueryClient:
         return f"{self._project}.{table if '.' in table else f'{_dataset()}.{table}'}"
 
     def _insert(
-        self, target: str, rows: list[dict[str, Any]], ids: list[str | None], seconds: float, retry: Any
+        self, target: str, rows: list[dict[str, Any]], ids: list[str], seconds: float, retry: Any
     ) -> Sequence[dict[str, Any]]:
         return self._client.insert_rows_json(
             target,

@@ -52,23 +52,30 @@ def parameters(values: Mapping[str, Parameter]) -> list[ScalarQueryParameter | A
     return made
 
 
-def to_json(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_json(row: Mapping[str, Any], *, json_as_text: bool = True) -> dict[str, Any]:
     """A row as BigQuery takes it in JSON: numbers that must stay exact as text, times with their zone.
+
+    Args:
+        row: by column.
+        json_as_text: a JSON column's value as text, for streaming; otherwise as it is, for load jobs, which would
+            store the text as a JSON string. Source: "A field that is declared as JSON type is loaded with the raw JSON
+            values", https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
 
     Raises:
         InvalidInput: a value has no one way to be written; the message names its column.
     """
-    return {column: _json(column, value) for column, value in row.items()}
+    return {column: _json(column, value, as_text=json_as_text) for column, value in row.items()}
 
 
-def _json(column: str, value: Any) -> Any:
+def _json(column: str, value: Any, *, as_text: bool) -> Any:
     if isinstance(value, dict):
         try:
-            return json.dumps(value, allow_nan=False, separators=(",", ":"))  # a JSON column takes text
+            text = json.dumps(value, allow_nan=False, separators=(",", ":"))
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{column} must be JSON ({error})") from None
+        return text if as_text else value
     if isinstance(value, list | tuple):
-        return [_json(column, item) for item in value]
+        return [_json(column, item, as_text=as_text) for item in value]
     if value is None or isinstance(value, bool):
         return value
     kind = _kind(column, value)

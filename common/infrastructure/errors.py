@@ -43,17 +43,24 @@ class PermissionDenied(RaptorFlowError):  # noqa: N818
     """Our service account lacks a role."""
 
 
+_THROTTLED = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
+"""BigQuery and Storage say so with 403, as if it were forbidden. https://cloud.google.com/bigquery/docs/error-messages"""
+
+
 def translate(error: Exception, what: str) -> RaptorFlowError:
     """Our error for one of Google's; ``what`` was being done."""
     from google.api_core import exceptions as google  # noqa: PLC0415 - loaded by whoever raised it
 
     kinds: list[tuple[tuple[type[Exception], ...], type[RaptorFlowError]]] = [
+        ((google.Aborted,), Unavailable),  # a Conflict to the library, but nothing is there: others were at it, too
         ((google.NotFound,), NotFound),
         ((google.AlreadyExists, google.Conflict, google.PreconditionFailed), AlreadyExists),
         ((google.Forbidden, google.Unauthorized), PermissionDenied),
         ((google.BadRequest,), InvalidInput),
     ]
     ours = next((ours for theirs, ours in kinds if isinstance(error, theirs)), Unavailable)
+    if isinstance(error, google.Forbidden) and any(said.get("reason") in _THROTTLED for said in error.errors):
+        ours = Unavailable
     return ours(f"{what}: {type(error).__name__}")
 
 

@@ -174,6 +174,62 @@ async def test_a_load_is_all_or_nothing_and_may_be_mended_under_its_key(client: 
     assert await count(client) == 2
 
 
+@pytest.mark.parametrize("write", ["insert", "load"])
+async def test_json_is_json_and_not_text_whichever_way_it_came(client: BigQueryClient, write: str) -> None:
+    if write == "insert":
+        assert await client.insert_rows("usage_events", [row(1)]) == []
+    else:
+        await client.load_rows("usage_events", [row(1)], key="k")
+    sql = "select json_value(metadata, '$.model') as model from raptorflow_analytics.usage_events"
+    assert await client.execute_query(f"{sql} where created_at >= @since", SINCE) == [{"model": "x"}]
+
+
+async def test_an_outage_takes_one_id_a_call_and_leaves_the_key_usable(
+    client: BigQueryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    load = BigQueryClient._load
+
+    def failing(self: BigQueryClient, target: str, rows: Any, job_id: str, *rest: Any) -> tuple[int, str, bool]:
+        is_new = job_id not in made
+        made.append(job_id)
+        return 0, "backendError: try again", is_new
+
+    monkeypatch.setattr(BigQueryClient, "_load", failing)
+    for _ in range(6):
+        with pytest.raises(Unavailable, match="call again"):
+            await client.load_rows("usage_events", [row(1)], key="k")
+    assert len(set(made)) == 6
+    # Now the service is back; the six failed jobs keep their ids.
+    monkeypatch.setattr(
+        BigQueryClient, "_load", lambda *given: (0, "backendError", False) if given[3] in made else load(*given)
+    )
+    assert await client.load_rows("usage_events", [row(1)], key="k") == 1
+    assert await count(client) == 1
+
+
+async def test_a_key_whose_ids_are_used_up_asks_for_another(
+    client: BigQueryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BigQueryClient, "_load", lambda *_: (0, "backendError", False))
+    with pytest.raises(InvalidInput, match="take another key"):
+        await client.load_rows("usage_events", [row(1)], key="k")
+
+
+async def test_a_request_repeated_by_the_library_streams_each_row_once(
+    client: BigQueryClient, library: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = BigQueryClient._insert
+
+    def twice(self: BigQueryClient, *given: Any) -> Any:
+        insert(self, *given)  # its answer is lost
+        return insert(self, *given)
+
+    monkeypatch.setattr(BigQueryClient, "_insert", twice)
+    assert await client.insert_rows("usage_events", [row(1), row(1)]) == []
+    assert await count(client) == 2
+
+
 async def test_merge_is_a_statement_like_any(client: BigQueryClient) -> None:
     await client.insert_rows("usage_events", [row(1)])
     merge = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from tools.local.bigquery.types import from_json, kind_of
@@ -19,6 +20,12 @@ def errors(row: Mapping[str, Any], fields: Sequence[Field], prefix: str = "") ->
     for field in fields:
         found += _field_errors(row.get(field["name"]), field, prefix + field["name"])
     return found
+
+
+def loaded(row: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """A load job's row as a streamed one: text in a JSON column is a JSON string there, JSON here."""
+    raw = {field["name"] for field in fields if kind_of(field) == "JSON"}
+    return {name: json.dumps(value) if name in raw and value is not None else value for name, value in row.items()}
 
 
 def values(row: Mapping[str, Any], fields: Sequence[Field]) -> list[Any]:

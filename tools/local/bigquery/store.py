@@ -146,6 +146,7 @@ class Store:
             Refused: one of them is wrong.
         """
         fields = self.table(*at)["schema"]["fields"]
+        rows = [checks.loaded(row, fields) for row in rows]
         for number, row in enumerate(rows, 1):
             if found := checks.errors(row, fields):
                 raise invalid(f"Error while reading data, error message: row {number}: {found[0]['message']}")
