@@ -4,8 +4,8 @@
     python -m tools.trace 0af7651916cd…   that one
     python -m tools.trace --list          all of them, newest last
 
-It reads log lines in Cloud Logging's JSON: those of the local cloud, or a file of ``gcloud logging read --format=json``
-turned into lines. Spans are lines too, so nothing else is needed.
+It reads log lines in Cloud Logging's JSON: those of the local cloud, or what ``gcloud logging read --format=json``
+wrote, as it is. Spans are lines too, so nothing else is needed.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ def read(path: Path) -> dict[str, list[Node]]:
         OSError: there is no such file.
     """
     traces: dict[str, list[Node]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        said = json.loads(line)
+    for said in _entries(path.read_text(encoding="utf-8")):
         span = said.get("span")
         if isinstance(span, dict):
             traces.setdefault(said[TRACE].rpartition("/")[2], []).append(_node(said, span))
@@ -99,6 +98,18 @@ def newest(traces: dict[str, list[Node]]) -> str | None:
         if any(span.name.startswith("webhook-") and not span.told for span in spans)
     }
     return max(begun, key=lambda trace: begun[trace], default=None)
+
+
+def _entries(text: str) -> Iterable[dict[str, Any]]:
+    """What was logged: one object a line, or gcloud's list of entries, whose fields Cloud Logging has moved."""
+    if text.startswith("["):
+        for entry in json.loads(text):
+            moved = {TRACE: entry.get("trace", ""), SPAN: entry.get("spanId", ""), "time": entry.get("timestamp", "")}
+            yield {**entry.get("jsonPayload", {}), **moved}
+        return
+    for line in text.splitlines():
+        if line.startswith("{"):  # servers write lines of their own
+            yield json.loads(line)
 
 
 def _node(said: dict[str, Any], span: dict[str, Any]) -> Node:

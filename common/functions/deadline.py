@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -63,6 +63,19 @@ async def within(seconds: float) -> AsyncIterator[None]:
     finally:
         _running.discard(deadline)
         _current.reset(token)
+
+
+def unbounded() -> Context:
+    """The current context without its deadline: for work that several invocations wait for.
+
+    Each of them still gives up at its own deadline, which ends its waiting and not the work.
+
+    Example:
+        >>> reading = asyncio.create_task(read(), context=unbounded())
+    """
+    made = copy_context()
+    made.run(_current.set, None)
+    return made
 
 
 def shorten_all(seconds: float) -> None:

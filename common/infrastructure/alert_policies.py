@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from common.infrastructure.monitoring import Condition
 
 ALIGNMENT_SECONDS = 60
+RESOURCE = "cloud_run_revision"
+"""What our log lines are about. Cloud Monitoring refuses a filter that restricts no resource type."""
 _COMBINERS = {"any": AlertPolicy.ConditionCombinerType.OR, "all": AlertPolicy.ConditionCombinerType.AND}
 _ALIGNERS = {"counter": Aggregation.Aligner.ALIGN_RATE, "histogram": Aggregation.Aligner.ALIGN_PERCENTILE_95}
 
@@ -42,7 +44,10 @@ def _condition(condition: Condition) -> AlertPolicy.Condition:
     unknown = [label for label, _ in condition.labels if label not in declared["labels"]]
     if unknown:
         raise InvalidInput(f"{condition.metric} has no label {unknown[0]}")
-    terms = [f'metric.type = "logging.googleapis.com/user/{condition.metric}"']
+    terms = [
+        f'metric.type = "logging.googleapis.com/user/{condition.metric}"',
+        f'resource.type = "{RESOURCE}"',
+    ]
     terms += [f'metric.labels.{label} = "{_quoted(value)}"' for label, value in condition.labels]
     comparison = ComparisonType.COMPARISON_GT if condition.above else ComparisonType.COMPARISON_LT
     return AlertPolicy.Condition(

@@ -15,8 +15,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from common.config.redaction import hide
 from common.config.secrets import MAX_VALUES, secret_values
 from common.errors import InvalidInput, Unavailable
+from common.functions.deadline import unbounded
 from common.infrastructure.calls import call
 from common.infrastructure.endpoints import emulator_channel
 from common.infrastructure.errors import AlreadyExists, NotFound
@@ -33,6 +35,8 @@ FRESH_SECONDS = 300.0
 """How long a value is used without asking again: so long a rotated one lives on."""
 STALE_SECONDS = 3600.0
 """How old a value may be where Secret Manager cannot be asked."""
+AGAIN_SECONDS = 30.0
+"""After a read that failed, until the next: meanwhile an old value costs no wait."""
 MAX_BYTES = 65_536
 """Of one value; Secret Manager's limit."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -44,6 +48,7 @@ class _Known:
 
     value: str = field(repr=False)
     read_at: float
+    ask_at: float
 
 
 class SecretsManager:
@@ -68,7 +73,7 @@ class SecretsManager:
 
         Raises:
             InvalidInput: this cannot be a secret's name.
-            NotFound: there is no such secret, or none of its versions is enabled.
+            NotFound: there is no such secret, or its newest version is not enabled, or no text.
             PermissionDenied: our service account may not read it.
             Unavailable: it was never read, or an hour ago, and cannot be now.
         """
@@ -111,22 +116,24 @@ class SecretsManager:
 
     async def _value(self, name: str) -> str:
         known = self._known.get(name)
-        age = time.monotonic() - known.read_at if known else STALE_SECONDS
-        if known and age < FRESH_SECONDS:
+        now = time.monotonic()
+        age = now - known.read_at if known else STALE_SECONDS
+        if known and age < STALE_SECONDS and now < known.ask_at:
             return known.value
         try:
             return await self._shared_read(name)
         except Unavailable as error:
             if known is None or age >= STALE_SECONDS:
                 raise
+            known.ask_at = time.monotonic() + AGAIN_SECONDS
             log.warning("the secret %s is %.0f s old and cannot be read again: %s", name, age, error)
             return known.value
 
     async def _shared_read(self, name: str) -> str:
-        """One call for all who ask; whoever gives up does not take it from the others."""
+        """One call for all who ask; whoever gives up, or has little time left, does not take it from the others."""
         reading = self._reading.get(name)
         if reading is None:
-            reading = asyncio.create_task(self._read(name))
+            reading = asyncio.create_task(self._read(name), context=unbounded())
             self._reading[name] = reading
             reading.add_done_callback(lambda _: self._reading.pop(name, None))
         return await asyncio.shield(reading)
@@ -135,14 +142,22 @@ class SecretsManager:
         import google_crc32c  # noqa: PLC0415 - comes with the client
 
         version = f"projects/{self._project}/secrets/{name}/versions/latest"
-        answer = await call(
-            "reading a secret", self._secrets().access_secret_version, seconds=CALL_SECONDS, name=version
-        )
+        try:
+            answer = await call(
+                "reading a secret", self._secrets().access_secret_version, seconds=CALL_SECONDS, name=version
+            )
+        except InvalidInput as error:  # FAILED_PRECONDITION: the name was checked before
+            raise NotFound(f"the newest version of the secret {name} is not enabled") from error
         data: bytes = answer.payload.data
         if answer.payload.data_crc32c != google_crc32c.value(data):
             raise Unavailable(f"the secret {name} arrived damaged")
-        value = data.decode()
-        self._known[name] = _Known(value, time.monotonic())
+        try:
+            value = data.decode()
+        except UnicodeDecodeError:
+            raise NotFound(f"the secret {name} is no text") from None  # theirs carries the value
+        hide(line.strip() for line in value.splitlines())
+        now = time.monotonic()
+        self._known[name] = _Known(value, now, now + FRESH_SECONDS)
         return value
 
     async def _add(self, name: str, data: bytes) -> None:

@@ -73,6 +73,7 @@ def test_a_policy_says_what_it_waits_for() -> None:
     threshold = condition.condition_threshold
     assert threshold.filter == (
         'metric.type = "logging.googleapis.com/user/raptorflow_request_seconds"'
+        ' AND resource.type = "cloud_run_revision"'
         ' AND metric.labels.function = "web\\"hook"'
     )
     assert (threshold.threshold_value, threshold.duration.total_seconds()) == (2.5, 300)

@@ -15,6 +15,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
     SecretManagerServiceGrpcAsyncIOTransport,
 )
 
+from common.config.redaction import scrub
 from common.errors import InvalidInput, Unavailable
 from common.functions import deadline
 from common.infrastructure import secrets as module
@@ -82,7 +83,7 @@ async def test_it_is_asked_once_for_all_and_again_when_it_is_no_longer_fresh(
     assert reads == 1
     await library.add_secret_version(parent=parent(), payload=types.SecretPayload(data=b"two"))
     assert await manager.get_secret("token") == "one"
-    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    manager._known["token"].ask_at = 0
     assert await manager.get_secret("token") == "two"
     assert reads == 2
 
@@ -105,19 +106,63 @@ async def test_who_gives_up_takes_the_answer_from_nobody(
     assert await patient == "one"
 
 
+async def test_who_has_little_time_left_takes_the_answer_from_nobody(
+    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "one")
+    read = SecretsManager._read
+
+    async def slow(self: SecretsManager, name: str) -> str:
+        await asyncio.sleep(0.2)
+        return await read(self, name)
+
+    async def within(seconds: float) -> str:
+        async with deadline.within(seconds):
+            return await manager.get_secret("token")
+
+    monkeypatch.setattr(SecretsManager, "_read", slow)
+    late, early = await asyncio.gather(within(0.1), within(3), return_exceptions=True)
+    assert isinstance(late, deadline.DeadlineExceeded)
+    assert early == "one"
+
+
+async def test_what_was_read_is_told_by_no_line(manager: SecretsManager) -> None:
+    await manager.set_secret("token", "r3ad-while-running\nr3ad-before")
+    await manager.get_secret("token")
+    assert scrub("it is r3ad-while-running, was r3ad-before") == "it is [redacted], was [redacted]"
+
+
+async def test_a_newest_version_that_is_off_or_no_text_is_said_so(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient
+) -> None:
+    await manager.set_secret("token", "one")
+    await library.disable_secret_version(name=f"{parent()}/versions/1")
+    with pytest.raises(NotFound, match="not enabled"):
+        await manager.get_secret("token")
+    await library.add_secret_version(parent=parent(), payload=types.SecretPayload(data=b"\xff\xfe"))
+    with pytest.raises(NotFound, match="no text") as caught:
+        await manager.get_secret("token")
+    assert caught.value.__cause__ is None
+
+
 async def test_an_old_value_serves_while_secret_manager_is_down(
     manager: SecretsManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await manager.set_secret("token", CANARY)
     assert await manager.get_secret("token") == CANARY
 
+    asked = 0
+
     async def down(_self: SecretsManager, _name: str) -> str:
+        nonlocal asked
+        asked += 1
         raise Unavailable("down")
 
-    monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+    manager._known["token"].ask_at = 0
     monkeypatch.setattr(SecretsManager, "_read", down)
     with caplog.at_level(logging.WARNING):
-        assert await manager.get_secret("token") == CANARY
+        assert [await manager.get_secret("token") for _ in range(3)] == [CANARY] * 3
+    assert asked == 1, "who is down is not asked by everybody, each waiting"
     assert "cannot be read again" in caplog.text
     assert CANARY not in caplog.text + repr(manager) + repr(manager._known)
     monkeypatch.setattr(module, "STALE_SECONDS", 0.0)

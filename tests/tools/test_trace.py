@@ -79,3 +79,24 @@ def test_others_are_listed_and_found_by_how_they_begin(root: Path, capsys: pytes
 def test_what_is_not_there_is_said(root: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(root), *arguments]) == 1
     assert capsys.readouterr().err
+
+
+def test_what_gcloud_wrote_is_read_as_it_is(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "read.json"
+    entry = {
+        "insertId": "x",
+        "timestamp": "2026-11-25T06:30:03.000000Z",
+        "trace": f"projects/p/traces/{NEW}",
+        "spanId": "2",
+        "jsonPayload": {"outcome": "done", "span": {"name": "webhook-phonepe", "parent": "", "seconds": 0.5}},
+    }
+    path.write_text(json.dumps([entry, {"textPayload": "hello", "timestamp": "2026-11-25T06:30:03Z"}], indent=2))
+    assert [span.name for span in read(path)[NEW]] == ["webhook-phonepe"]
+    assert read(path)[NEW][0] == next(span for span in read(lines_of(root))[NEW] if span.id == "2")
+
+
+def test_lines_of_other_programs_are_passed_over(root: Path) -> None:
+    path = lines_of(root)
+    before = read(path)
+    path.write_text("Listening at: http://127.0.0.1:1\n\n" + path.read_text())
+    assert read(path) == before

@@ -51,6 +51,8 @@ class AlertPolicies:
             threshold = condition.condition_threshold
             if "metric.type" not in threshold.filter:
                 raise invalid("A condition's filter must name a metric.type.")
+            if "resource.type" not in threshold.filter:
+                raise invalid('must specify a restriction on "resource.type" in the filter')
             if threshold.duration.total_seconds() % 60:
                 raise invalid("A condition's duration is a multiple of a minute.")
         policy.name = f"{request.name}/alertPolicies/{ids.new_id()}"
