@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opentelemetry.sdk.trace import TracerProvider
+
+log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 2.0
 """That an answer waits for its spans to be taken, at most."""
@@ -125,7 +128,12 @@ class Exporter:
         """Send what has ended, within `FLUSH_SECONDS`; a collector that is down costs its spans, not the answer."""
         running = context.current()
         if running is not None and running.sampled:
-            await asyncio.to_thread(self.provider.force_flush, int(remaining(FLUSH_SECONDS) * 1000))
+            sending = asyncio.to_thread(self.provider.force_flush)  # which takes a time-out and does not keep to it
+            try:
+                async with asyncio.timeout(remaining(FLUSH_SECONDS)):
+                    await sending
+            except TimeoutError:
+                log.warning("the collector took no spans within %.1f s", FLUSH_SECONDS)
 
 
 def _destination() -> dict[str, Any]:

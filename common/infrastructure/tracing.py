@@ -11,7 +11,9 @@ nothing to flush. A function that also wants them in Cloud Trace says ``export_t
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -98,7 +100,7 @@ class CloudTracing:
         """Begin a span, current until `end_span` in the same task."""
         stack = ExitStack()
         started = stack.enter_context(span(name, **attributes))
-        _open.set((*_open.get(), stack))
+        _open.set((*_open.get(), (stack, _owner())))
         return started
 
     def end_span(self) -> None:
@@ -108,13 +110,22 @@ class CloudTracing:
             RuntimeError: there is none.
         """
         started = _open.get()
-        if not started:
+        # A task sees what is open above it, and must not end that: it is current in the other's context.
+        if not started or started[-1][1] != _owner():
             raise RuntimeError("no span was started here")
         _open.set(started[:-1])
-        started[-1].close()
+        started[-1][0].close()
 
 
-_open: ContextVar[tuple[ExitStack, ...]] = ContextVar("open_spans", default=())
+_open: ContextVar[tuple[tuple[ExitStack, tuple[int, int]], ...]] = ContextVar("open_spans", default=())
+
+
+def _owner() -> tuple[int, int]:
+    """The running thread and task."""
+    try:
+        return threading.get_ident(), id(asyncio.current_task())
+    except RuntimeError:  # no event loop runs here
+        return threading.get_ident(), 0
 
 
 def _tracer() -> Any:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from common.errors import InvalidInput, Unavailable
 from common.functions import Request, context, serve, webhook
 from common.functions.testing import HttpEvent, invoke
-from common.infrastructure import tracing
+from common.infrastructure import otlp, tracing
 from common.infrastructure.otlp import export_traces
 from common.infrastructure.tracing import CloudTracing, span
 
@@ -115,6 +116,26 @@ def test_spans_without_with(running: context.RequestContext, caplog: pytest.LogC
     assert context.span_id() == running.span_id
     with pytest.raises(RuntimeError, match="no span"):
         cloud.end_span()
+
+
+async def test_a_task_ends_no_span_of_the_one_that_started_it(
+    running: context.RequestContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud = CloudTracing()
+
+    async def below() -> None:
+        with pytest.raises(RuntimeError, match="no span"):
+            cloud.end_span()
+        cloud.start_span("inner")
+        cloud.end_span()
+
+    with caplog.at_level(logging.INFO):
+        cloud.start_span("outer")
+        await asyncio.create_task(below())
+        assert "outer" not in spans(caplog)
+        cloud.end_span()
+    said = spans(caplog)
+    assert (said["inner"]["parent"], said["outer"]["parent"]) == (said["outer"]["id"], running.span_id)
 
 
 async def test_the_summary_line_is_the_invocations_span(caplog: pytest.LogCaptureFixture) -> None:
@@ -231,6 +252,21 @@ async def test_a_dead_collector_costs_its_spans_and_two_seconds_at_most(monkeypa
     export_traces(1)
     async with asyncio.timeout(8):
         assert (await invoke(serve(exported), HttpEvent(body=b"{}", headers=HEADERS))).status == 200
+
+
+@pytest.mark.usefixtures("_lines_again")
+async def test_a_collector_that_does_not_answer_costs_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
+    monkeypatch.setattr(Collector, "do_POST", lambda _handler: time.sleep(1))
+    with collector() as (url, _received):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        export_traces(1)
+        assert tracing._exporter is not None
+        assert tracing._exporter.provider is not None  # made with the exporter's own, longer time-out
+        monkeypatch.setattr(otlp, "FLUSH_SECONDS", 0.2)
+        began = time.monotonic()
+        assert (await invoke(serve(exported), HttpEvent(body=b"{}", headers=HEADERS))).status == 200
+        assert time.monotonic() - began < 0.8
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
