@@ -61,8 +61,8 @@ async def call(
 async def call_blocking(what: str, work: Callable[[float, Any], T], *, seconds: float, item: str = "") -> T:
     """Call a library that has no asynchronous client, in a thread, within a deadline.
 
-    A thread cannot be stopped: the caller has its answer in time, the thread ends by the same limit on its own, and
-    what was reported as unavailable may therefore still happen.
+    A thread cannot be stopped: the caller has its answer in time, the thread goes on until each of its requests has
+    used up the same limit, and what was reported as unavailable may therefore still happen.
 
     Args:
         what: see `call`.

@@ -80,7 +80,8 @@ class ErrorReporting:
     def configure_error_reporting(self) -> None:
         """Report what nobody catches: in this thread, in others, and in tasks of the event loop that runs, if any.
 
-        For scripts: ``serve`` reports for functions. What was called before is called as well.
+        For scripts: ``serve`` reports for functions. The two hooks that were there are called as well; a loop's own
+        handler is replaced.
         """
         before, before_in_threads = sys.excepthook, threading.excepthook
 
