@@ -15,11 +15,12 @@ from rich.table import Table
 
 from common.errors import RaptorFlowError
 from tools.local.cloud import LocalCloud
+from tools.local.services import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tools.local.cloud import ComponentStatus
+    from tools.local.components import ComponentStatus
 
 FAILED, DOWN, INTERRUPTED = 1, 3, 130
 _EXIT_CODES = """\
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="its folder")
     parser = argparse.ArgumentParser(
         prog="python -m tools.local",
-        description="Valkey, Postgres with pgvector, Pub/Sub, PhonePe's stand-in and a token issuer, on this machine.",
+        description=f"The cloud on this machine: Valkey, Postgres with pgvector, {', '.join(SERVICES)}.",
         epilog=_EXIT_CODES,
     )
     parser.add_argument("--root", type=Path, default=Path(".local"), metavar="DIR", help="its folder (default: .local)")

@@ -2,7 +2,7 @@
 
     valkey      Redis, for Upstash
     postgres    Postgres with pgvector, for Supabase, migrated
-    services    one Python process: Pub/Sub, Cloud Storage, PhonePe's stand-in, the issuer of Google's tokens
+    services    one Python process: everything of `tools.local.services`, from Pub/Sub to PhonePe's stand-in
 
 `LocalCloud.up` starts what is missing, `LocalCloud.down` stops exactly what was started, also after the launcher was
 killed half-way. Every process is recorded in ``state.json`` before it runs; ``lock`` keeps two launchers apart.
@@ -11,11 +11,10 @@ killed half-way. Every process is recorded in ``state.json`` before it runs; ``l
 from __future__ import annotations
 
 import shutil
-import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tools.local import environment, services, valkey
+from tools.local.components import PROCESSES, SERVERS, ComponentStatus
 from tools.local.environment import Secrets, WebhookMode, load_secrets
 from tools.local.postgres import Postgres
 from tools.local.processes import CloudError, detach, exclusive, find, last_lines, spawn, stop, wait_until
@@ -30,48 +29,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 """A slow machine is waited for; a usual one is ready in two seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentStatus:
-    """How one component is.
-
-    Attributes:
-        name: what it is called.
-        port: on the loopback address; None if it was never started.
-        pid: of its process; None if that is not running.
-        healthy: whether it answers.
-        log: where its process writes.
-    """
-
-    name: str
-    port: int | None
-    pid: int | None
-    healthy: bool
-    log: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Process:
-    """One of the three.
-
-    Attributes:
-        components: what it listens for, each with a port of that name.
-        stop_signal: ends it cleanly.
-    """
-
-    components: tuple[str, ...]
-    stop_signal: signal.Signals
-
-
-# In the order of stopping: who uses another goes first. "initdb" is there for a moment only, before postgres.
-_PROCESSES = {
-    "services": _Process(tuple(services.SERVICES), signal.SIGTERM),
-    "valkey": _Process(("valkey",), signal.SIGTERM),
-    "initdb": _Process((), signal.SIGTERM),
-    "postgres": _Process(("postgres",), signal.SIGINT),
-}
-_SERVERS = tuple(name for name, process in _PROCESSES.items() if process.components)
 
 
 def _silent(_message: str) -> None:
@@ -121,7 +78,7 @@ class LocalCloud:
             state = self._state()
             if not state.processes:
                 progress("already down")
-            self._stop(list(_PROCESSES), state, progress)
+            self._stop(list(PROCESSES), state, progress)
             if self._fast:
                 self._delete()
 
@@ -132,7 +89,7 @@ class LocalCloud:
             CloudError: as `up` and `down`.
         """
         with self._locked(progress):
-            self._stop(list(_PROCESSES), self._state(), progress)
+            self._stop(list(PROCESSES), self._state(), progress)
             progress("deleting the data")
             self._delete()
             self._up(progress)
@@ -141,7 +98,7 @@ class LocalCloud:
         """How every component is now."""
         state = self._state()
         found = []
-        for name in _SERVERS:
+        for name in SERVERS:
             recorded = state.processes.get(name)
             process = find(recorded) if recorded else None
             healthy = self._healthy(name, state)
@@ -153,7 +110,7 @@ class LocalCloud:
                     healthy,
                     self._log(name),
                 )
-                for component in _PROCESSES[name].components
+                for component in PROCESSES[name].components
             ]
         return sorted(found, key=lambda status: status.name)
 
@@ -179,7 +136,7 @@ class LocalCloud:
 
     def _up(self, progress: Callable[[str], None]) -> None:
         state = self._state()
-        missing = [name for name in _SERVERS if not self._healthy(name, state)]
+        missing = [name for name in SERVERS if not self._healthy(name, state)]
         try:
             self._start(missing, state, progress)
         except BaseException:
@@ -188,13 +145,13 @@ class LocalCloud:
 
     def _start(self, missing: Sequence[str], state: State, progress: Callable[[str], None]) -> None:
         self._stop([*missing, "initdb"], state, _silent)  # what hangs, or was left by a launcher that was killed
-        state.choose_ports(tuple(port for name in missing for port in _PROCESSES[name].components))
+        state.choose_ports(tuple(port for name in missing for port in PROCESSES[name].components))
         secrets, postgres = self._secrets(), self._postgres()
         if not missing:
             progress("already up")
         # All at once; Postgres, which needs most steps, last and in the foreground.
         if "services" in missing:
-            progress("starting Pub/Sub, Cloud Storage, PhonePe's stand-in and the token issuer")
+            progress(f"starting {', '.join(services.SERVICES)}")
             self._spawn("services", services.command(self.root, state.ports), state, services.REPOSITORY)
         if "valkey" in missing:
             progress("starting Valkey")
@@ -243,7 +200,7 @@ class LocalCloud:
             )
 
     def _stop(self, names: Sequence[str], state: State, progress: Callable[[str], None]) -> None:
-        for name, process in _PROCESSES.items():
+        for name, process in PROCESSES.items():
             recorded = state.processes.get(name)
             if name not in names or recorded is None:
                 continue
@@ -272,7 +229,7 @@ class LocalCloud:
 
     def _started(self) -> State:
         state = self._state()
-        if any(name not in state.processes for name in _SERVERS):
+        if any(name not in state.processes for name in SERVERS):
             raise CloudError(f"the local cloud in {self.root} is not up: run `python -m tools.local up`")
         return state
 
