@@ -6,13 +6,11 @@ and accepts ``X_Sig`` beside ``X-Sig`` (measured on functions-framework 3.10.2).
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from common.functions.deadline import remaining
 from common.functions.outcomes import Rejected
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024 * 1024
-BODY_SECONDS = 10.0
-"""For all of a body: who sends it drop by drop keeps one of the instance's few places from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +70,10 @@ def bounded_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 async def read_body(request: StarletteRequest, limit: int) -> bytes:
-    """Read the body, giving up as soon as it exceeds ``limit`` bytes or takes more than `BODY_SECONDS`.
-
-    That is cut to half of what the invocation has left, so that a slow caller is told 4xx, and no stranger gets 5xx.
+    """Read the body, giving up as soon as it exceeds ``limit`` bytes.
 
     Raises:
-        Rejected: 413, 408.
+        Rejected: 413.
         starlette.requests.ClientDisconnect: the caller left in the middle.
     """
     too_large = Rejected(413, f"the body may have at most {limit} bytes")
@@ -88,13 +82,9 @@ async def read_body(request: StarletteRequest, limit: int) -> bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(remaining(2 * BODY_SECONDS) / 2):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise too_large
-                chunks.append(chunk)
-    except TimeoutError:
-        raise Rejected(408, "the body did not come in time") from None
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
     return b"".join(chunks)

@@ -70,6 +70,7 @@ def serve(function: Callable[..., Any]) -> Callable[[StarletteRequest], Awaitabl
 async def _answer(
     spec: FunctionSpec, function: Callable[..., Any], request: StarletteRequest, running: context.RequestContext
 ) -> Response:
+    asked: Request | None = None
     try:
         async with deadline.within(max(0.5, spec.timeout - deadline.MARGIN_SECONDS)):
             if request.method not in spec.methods:
@@ -81,6 +82,8 @@ async def _answer(
             finally:
                 await tracing.flush()
     except (Rejected, Retry, Unavailable) as error:
+        if asked is None and isinstance(error, deadline.DeadlineExceeded):
+            error = Rejected(408, "the body did not come in time")  # a stranger's doing, and no stranger gets 5xx
         return problem.answer(error, running, methods=spec.methods)
     except ClientDisconnect:
         running.outcome, running.reason = "disconnected", "the caller left before its body was read"
