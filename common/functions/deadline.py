@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from common.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
 MARGIN_SECONDS = 1.0
 """Kept back from a function's timeout to answer and to log."""
@@ -28,6 +27,8 @@ class DeadlineExceeded(Unavailable):
 
 
 class _Deadline:
+    """What `within` enters; a class, since a generator takes twice as long and every invocation enters one."""
+
     def __init__(self, seconds: float) -> None:
         self.ends = time.monotonic() + seconds
         self.timeout = asyncio.timeout(seconds)
@@ -38,31 +39,37 @@ class _Deadline:
             self.ends = ends
             self.timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
+    async def __aenter__(self) -> None:
+        self._token = _current.set(self)
+        _running.add(self)
+        await self.timeout.__aenter__()
 
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.timeout.__aexit__(kind, error, trace)
+        except TimeoutError as expired:
+            raise DeadlineExceeded(_TOLD) from expired
+        finally:
+            _running.discard(self)
+            _current.reset(self._token)
+        if isinstance(error, TimeoutError) and self.timeout.expired():  # a call inside noticed it first
+            raise DeadlineExceeded(_TOLD) from error
+
+
+_TOLD = "the invocation's time is up"
 _current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
-_running: WeakSet[_Deadline] = WeakSet()
+_running: set[_Deadline] = set()
 
 
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
+def within(seconds: float) -> AbstractAsyncContextManager[None]:
     """Cancel what runs inside after ``seconds``, and tell everything called in there through `remaining`.
 
     Raises:
         DeadlineExceeded: the time is up.
     """
-    deadline = _Deadline(seconds)
-    token = _current.set(deadline)
-    _running.add(deadline)
-    try:
-        async with deadline.timeout:
-            yield
-    except TimeoutError as error:
-        if deadline.timeout.expired():
-            raise DeadlineExceeded("the invocation's time is up") from error
-        raise
-    finally:
-        _running.discard(deadline)
-        _current.reset(token)
+    return _Deadline(seconds)
 
 
 def unbounded() -> Context:
