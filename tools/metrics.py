@@ -41,13 +41,12 @@ def _definition(name: str, metric: dict[str, Any]) -> dict[str, Any]:
     labels = {
         label: f"EXTRACT(jsonPayload.labels.{label})" if recorded else _EXTRACTORS[label] for label in metric["labels"]
     }
-    # A counter without a value counts lines, which is what one summary line stands for.
-    counts_lines = metric["kind"] == "counter" and not recorded
     return {
         "description": metric["description"],
         "kind": metric["kind"],
         "unit": metric["unit"],
         "filter": " AND ".join(terms),
-        "value": "" if counts_lines else value,
+        # A counter counts lines: only a distribution takes a value out of them.
+        "value": value if metric["kind"] == "histogram" else "",
         "labels": labels,
     }

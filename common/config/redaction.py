@@ -21,7 +21,7 @@ _CALLED = (
     *("secret", "token", "password", "authorization", "signature", "verify", "cookie", "otp"),
     *("vpa", "account", "email", "phone", "mobile", "gstin", "address", "full_name", "legal_name"),
 )
-_SECRET_VARIABLE = re.compile(r"(?:SECRETS?|TOKEN|PASSWORD|API_KEY|DATABASE_URL|REDIS_URL)$")
+_SECRET_VARIABLE = re.compile(r"(?:SECRETS?|TOKEN|PASSWORD|API_KEY|DATABASE_URL|REDIS_URL|WEBHOOK_URL)$")
 _ADDRESS = re.compile(
     r"[A-Za-z0-9._%+-]{1,64}@(?![\w.-]*\.gserviceaccount\.com)[A-Za-z0-9][A-Za-z0-9.-]{0,190}[A-Za-z0-9]"
 )

@@ -61,7 +61,19 @@ def translate(error: Exception, what: str) -> RaptorFlowError:
     ours = next((ours for theirs, ours in kinds if isinstance(error, theirs)), Unavailable)
     if isinstance(error, google.Forbidden) and any(said.get("reason") in _THROTTLED for said in error.errors):
         ours = Unavailable
+    if ours is Unavailable:
+        return Unavailable(f"{what}: {type(error).__name__}", _retry_after(error))
     return ours(f"{what}: {type(error).__name__}")
+
+
+def _retry_after(error: Exception) -> float | None:
+    """When the service says that another try makes sense: by HTTP's header, or by gRPC's RetryInfo."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    told = str(headers.get("retry-after") or headers.get("Retry-After") or "")
+    if told.isdecimal():
+        return float(told)
+    infos = (detail for detail in getattr(error, "details", ()) if hasattr(detail, "retry_delay"))
+    return next((info.retry_delay.seconds + info.retry_delay.nanos / 1e9 for info in infos), None)
 
 
 class ErrorReporting:

@@ -64,7 +64,7 @@ METRICS = {
 
 
 def record_metric(name: str, value: float = 1, labels: Mapping[str, str] | None = None) -> None:
-    """Record a value of a metric: what to add to a counter, what a histogram observed.
+    """Record what a histogram observed, or one more of what a counter counts: Cloud Logging counts its lines.
 
     Raises:
         InvalidInput: there is no such metric, it has other labels, or the value cannot be.
@@ -77,6 +77,8 @@ def record_metric(name: str, value: float = 1, labels: Mapping[str, str] | None 
         raise InvalidInput(f"{name} has the labels {', '.join(declared['labels'])}, not {', '.join(labels) or 'none'}")
     if any(len(text) > MAX_LABEL for text in labels.values()):
         raise InvalidInput(f"a label of {name} has more than {MAX_LABEL} characters")
+    if declared["kind"] == "counter" and value != 1:
+        raise InvalidInput(f"{name} counts one at a time, not {value}: record it so often, or declare a histogram")
     if not math.isfinite(value) or value < 0:
         raise InvalidInput(f"{name} takes finite numbers from 0 on, not {value}")
     log.info("%s %s", name, value, extra={"fields": {"metric": name, "value": value, "labels": dict(labels)}})

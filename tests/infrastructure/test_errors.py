@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from google.api_core import exceptions as google
+from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped] # has no stubs
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped] # has no stubs
 
 from common.errors import InvalidInput, RaptorFlowError, Unavailable
 from common.infrastructure.errors import AlreadyExists, NotFound, PermissionDenied, translate
@@ -38,3 +41,15 @@ def test_each_of_googles_errors_is_one_of_ours(
     made = translate(error, "asking")
     assert type(made) is ours
     assert str(made) == f"asking: {type(error).__name__}"
+
+
+def test_what_the_service_says_of_another_try_is_kept() -> None:
+    response = httpx.Response(503, headers={"Retry-After": "7"})
+    info = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
+    told: list[tuple[Any, dict[str, Any]]] = [
+        (google.ServiceUnavailable, {"response": response}),
+        (google.ResourceExhausted, {"details": [info]}),
+        (google.ServiceUnavailable, {}),
+    ]
+    made = [translate(theirs("x", **options), "asking") for theirs, options in told]
+    assert [getattr(error, "retry_after", "") for error in made] == [7.0, 2.5, None]

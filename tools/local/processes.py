@@ -18,7 +18,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
@@ -113,13 +113,20 @@ def spawn(
         raise CloudError(f"cannot start {command[0]}: {error}") from error
     assert child.stdin is not None  # noqa: S101 - it was asked for
     try:
-        with child.stdin as gate:
-            record(Recorded(child.pid, psutil.Process(child.pid).create_time()))
-            gate.write(b"\n")
+        record(Recorded(child.pid, psutil.Process(child.pid).create_time()))
+        _open_gate(child.stdin)
     except BaseException:
-        child.wait()  # the closed gate ends it
+        # Ctrl-C may come when the gate is open already: then it is the program by now, and would not end by itself.
+        child.kill()
+        child.stdin.close()
+        child.wait()
         raise
     return child
+
+
+def _open_gate(gate: IO[bytes]) -> None:
+    with gate:
+        gate.write(b"\n")
 
 
 def detach(child: subprocess.Popen[bytes]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tools.local import processes
 from tools.local.processes import CloudError, Recorded, detach, exclusive, find, last_lines, spawn, stop, wait_until
 from tools.local.state import State
 
@@ -48,6 +49,23 @@ def test_a_process_that_could_not_be_recorded_never_runs(tmp_path: Path) -> None
         spawn(["/bin/sh", "-c", "touch ran"], log=tmp_path / "log", record=record, folder=tmp_path)
     assert wait_until(lambda: find(records[0]) is None, 5)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_whose_launcher_is_interrupted_with_the_gate_open_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[Recorded] = []
+    open_gate = processes._open_gate
+
+    def interrupted(gate: IO[bytes]) -> None:
+        open_gate(gate)
+        assert wait_until(lambda: psutil.Process(records[0].pid).name() == "sleep", 5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "_open_gate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        spawn(["/bin/sleep", "60"], log=tmp_path / "log", record=records.append, folder=tmp_path)
+    assert find(records[0]) is None
 
 
 def test_a_process_survives_its_launcher_once_the_gate_is_open(tmp_path: Path) -> None:
