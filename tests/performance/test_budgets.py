@@ -43,13 +43,13 @@ class Budget:
 
 
 BUDGETS = {
-    "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=205),
+    "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=206),
     "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=229),
     "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=229),
-    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=401),
-    "job-generate-invoice": Budget(modules=65, packages=0, installed=58, kib=403),
-    "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=237),
-    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=276),
+    "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=402),
+    "job-generate-invoice": Budget(modules=65, packages=0, installed=58, kib=404),
+    "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=238),
+    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=277),
 }
 NEW = {
     # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
