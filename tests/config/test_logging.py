@@ -72,6 +72,10 @@ def test_what_is_called_like_a_secret_is_not_said() -> None:
     }
 
 
+def test_a_function_that_serves_phonepe_is_no_phone() -> None:
+    assert redact({"webhook-phonepe": 1, "phonepe_phone": "x"}) == {"webhook-phonepe": 1, "phonepe_phone": "[redacted]"}
+
+
 def test_text_is_one_readable_line() -> None:
     said = TextFormatter().format(record(fields={"status": 204, "token": "x"}))
     assert said.endswith("WARNING common.test: hello  status=204 token=[redacted]")
