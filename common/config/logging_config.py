@@ -6,6 +6,7 @@ the same lines.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -68,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "severity": _SEVERITIES.get(record.levelno, "CRITICAL"),
             "message": message,
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "time": f"{_second(int(record.created))}.{int(record.created % 1 * 1_000_000):06}Z",
             "logging.googleapis.com/sourceLocation": {
                 "file": record.pathname,
                 "line": str(record.lineno),
@@ -77,8 +78,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         # A field never stands for the record's own: a caller's ``severity`` would be Cloud Logging's.
-        fields = redact(getattr(record, "fields", {}))
-        line |= {f"{name}_" if name in line else name: value for name, value in fields.items()}
+        for name, value in redact(getattr(record, "fields", {})).items():
+            line[f"{name}_" if name in line else name] = value
         running = context.current()
         identity = getattr(record, "trace", None) or (running.trace if running else "")
         if identity:
@@ -111,6 +112,11 @@ class TextFormatter(logging.Formatter):
 def _writable(line: str) -> str:
     """Half a character, which JSON may carry and no encoding takes, as its escape."""
     return line if line.isascii() else line.encode("utf-8", "backslashreplace").decode()
+
+
+@functools.lru_cache(maxsize=1)  # of many lines in a second
+def _second(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _message(record: logging.LogRecord) -> str:

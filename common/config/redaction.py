@@ -31,6 +31,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _MIN_SECRET = 6
 """Characters; a shorter value would hide half of every line."""
 _MAX_DEPTH = 16
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Most values: nothing in them is to be looked at."""
 _IN_URL = re.compile(r"://[^:/?#@]*:(.+)@")
 """A password, also one that should have been escaped: ``urlsplit`` refuses those, and then no line could be written."""
 _read_while_running: set[str] = set()
@@ -45,10 +47,14 @@ def redact(fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
         >>> redact({"status": 204, "client_secret": "x"})
         {'status': 204, 'client_secret': '[redacted]'}
     """
-    return {
-        name: REDACTED if _is_called_so(name) else _redacted(value, depth + 1)
-        for name, value in ((str(key), value) for key, value in fields.items())
-    }
+    made: dict[str, Any] = {}
+    for key, value in fields.items():
+        name = str(key)
+        if _is_called_so(name):
+            made[name] = REDACTED
+        else:
+            made[name] = value if type(value) in _PLAIN else _redacted(value, depth + 1)
+    return made
 
 
 def scrub(line: str) -> str:
