@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import clock
 from common.events import types
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.functions.testing import bearer, pubsub_event
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def event_sample(topic: str, event: str | None) -> dict[str, Any]:
             names = {item.name: item.type for item in dataclasses.fields(kind) if item.name not in {"id", "time"}}
             made = kind(id=_IDENTITY, **{name: _FIELDS[str(annotation)] for name, annotation in names.items()})
             data, said = made.data(), {"type": made.TYPE, "source": types.SOURCE, "subject": made.subject}
-        attributes = to_message(data, id=_IDENTITY, time=clock.now(), **said)
+        attributes = message_attributes(id=_IDENTITY, time=clock.now(), **said)
         push = pubsub_event(data, attributes, message_id="1")
     return _called_by_invoker(push.body.decode(), {}, status=204)
 

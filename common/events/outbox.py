@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from common import clock
 from common.database import execute, fetch_all, transaction
 from common.errors import Unavailable
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.events.types import SOURCE
 from common.functions import context
 from common.infrastructure.metrics import record_metric
@@ -125,8 +125,7 @@ async def _publish(unpublished: LiteralString, value: str | list[str]) -> None:
 async def _publish_one(row: OutboxRow) -> None:
     from common.infrastructure.pubsub_client import pubsub_client  # noqa: PLC0415 - costs more than a cold start
 
-    attributes = to_message(
-        row.data,
+    attributes = message_attributes(
         id=row.id,
         source=SOURCE,
         type=row.type,

@@ -41,9 +41,9 @@ EVENT = PaymentCompleted(workspace_id="w", payment_id="p", user_id="u", total_am
 
 
 def event_push(data: bytes | None = None, time: datetime | None = None) -> HttpEvent:
-    from common.events.message import to_message
+    from common.events.message import message_attributes
 
-    attributes = to_message(b"", id=EVENT.id, source="//test", type=EVENT.TYPE, time=time or EVENT.time)
+    attributes = message_attributes(id=EVENT.id, source="//test", type=EVENT.TYPE, time=time or EVENT.time)
     return pubsub_event(EVENT.data() if data is None else data, attributes)
 
 

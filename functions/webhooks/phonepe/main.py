@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from common.errors import InvalidInput, Misconfigured
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.functions import Rejected, Request, Unverified, serve, webhook
 from common.webhooks.phonepe import parse_event
 
@@ -35,8 +35,7 @@ async def phonepe(request: Request) -> None:
         event = parse_event(request.body)
     except InvalidInput as error:
         raise Rejected(400, str(error)) from None
-    attributes = to_message(
-        request.body,
+    attributes = message_attributes(
         id=event.event_id,
         source="//raptorflow/webhooks/phonepe/phonepe",
         type="raptorflow.webhook.phonepe.v1",

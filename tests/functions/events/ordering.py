@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.functions.testing import HttpEvent, Result, invoke, pubsub_event
 from common.webhooks.phonepe import parse_event
 from functions.events.on_phonepe_event.main import main
@@ -36,8 +36,7 @@ def body(checkout: Checkout, *, event: str = "checkout.order.completed", **chang
 
 def push(data: bytes) -> HttpEvent:
     event = parse_event(data)
-    attributes = to_message(
-        data,
+    attributes = message_attributes(
         id=event.event_id,
         source="//raptorflow/webhooks/phonepe/phonepe",
         type="raptorflow.webhook.phonepe.v1",

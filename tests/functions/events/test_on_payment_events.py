@@ -12,7 +12,7 @@ from google.cloud.tasks_v2 import CloudTasksAsyncClient, types
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 
 from common import ids
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.events.types import SOURCE, Event, PaymentCompleted, PaymentRefunded
 from common.functions.testing import HttpEvent, Result, invoke, pubsub_event
 from functions.events.on_payment_completed.main import main as completed
@@ -54,9 +54,7 @@ async def queue(stack: Stack) -> AsyncIterator[Queue]:
 
 
 def push(event: Event) -> HttpEvent:
-    attributes = to_message(
-        event.data(), id=event.id, type=event.TYPE, source=SOURCE, subject=event.subject, time=event.time
-    )
+    attributes = message_attributes(id=event.id, type=event.TYPE, source=SOURCE, subject=event.subject, time=event.time)
     return pubsub_event(event.data(), attributes)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from common import clock
 from common.errors import InvalidInput
-from common.events.message import to_message
+from common.events.message import message_attributes
 from common.functions import context
 from common.infrastructure import pubsub_subscriber
 from common.infrastructure.errors import NotFound
@@ -214,7 +214,7 @@ async def test_a_trace_travels_with_a_message(pubsub: PubSubClient, project: Pro
     running = context.RequestContext.from_headers({}, function="f")
     async with subscribed(pubsub, handle):
         with context.bind(running):
-            attributes = to_message(b"{}", id="1", source="test", type="raptorflow.test.made.v1", time=clock.now())
+            attributes = message_attributes(id="1", source="test", type="raptorflow.test.made.v1", time=clock.now())
             await pubsub.publish("events", b"{}", attributes=attributes)
         await eventually(lambda: seen)
     [message] = seen
