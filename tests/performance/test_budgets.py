@@ -44,10 +44,10 @@ class Budget:
 
 BUDGETS = {
     "event-on-dead-letter": Budget(modules=29, packages=0, installed=45, kib=206),
-    "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=229),
-    "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=229),
+    "event-on-payment-completed": Budget(modules=38, packages=0, installed=46, kib=230),
+    "event-on-payment-refunded": Budget(modules=38, packages=0, installed=46, kib=230),
     "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=402),
-    "job-generate-invoice": Budget(modules=65, packages=0, installed=58, kib=404),
+    "job-generate-invoice": Budget(modules=65, packages=0, installed=58, kib=405),
     "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=238),
     "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=277),
 }
