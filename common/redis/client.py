@@ -178,13 +178,20 @@ class RedisClient:
         return seconds
 
     async def incr(self, key: str) -> int:
-        """Add one (X = 1); a new counter has no end, as `AtomicOperations.increment` gives it."""
-        value: int = await self.execute("INCR", key)
-        return value
+        """Add one; a new counter lives for `RedisConfig.DEFAULT_TTL`, `expire` gives it longer (X = 2).
+
+        `AtomicOperations` counts with a life of one's own choice.
+        """
+        return await self._count("INCR", key)
 
     async def decr(self, key: str) -> int:
-        """Take one away (X = 1); a new counter has no end, as `AtomicOperations.decrement` gives it."""
-        value: int = await self.execute("DECR", key)
+        """Take one away; see `incr` (X = 2)."""
+        return await self._count("DECR", key)
+
+    async def _count(self, command: str, key: str) -> int:
+        life = ("PEXPIRE", key, milliseconds(RedisConfig.DEFAULT_TTL), "NX")
+        value: int
+        value, _ = require(await self.pipeline([(command, key), life]))
         return value
 
     def _batcher(self) -> Batcher:

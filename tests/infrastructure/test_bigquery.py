@@ -27,8 +27,13 @@ from common.infrastructure.bigquery_schemas import (
     user_events_schema,
 )
 from common.infrastructure.errors import NotFound
+from tests.tools.local.storage.server import running
+from tools.local.bigquery.app import application
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.stack import Stack
 
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
@@ -37,9 +42,18 @@ COUNT = "select count(*) as n from raptorflow_analytics.usage_events where creat
 
 
 @pytest.fixture
-def library(stack: Stack) -> bigquery.Client:
-    """Google's client, with the dataset made."""
+def service(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A local BigQuery of the test's own."""
     del stack
+    with running(tmp_path, application=application) as url:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", url)
+        yield
+
+
+@pytest.fixture
+def library(service: None) -> bigquery.Client:
+    """Google's client, with the dataset made."""
+    del service
     made = bigquery_client_of_the_library()
     made.create_dataset(DATASET)
     return made

@@ -21,6 +21,9 @@ from common.functions import deadline
 from common.infrastructure import secrets as module
 from common.infrastructure.errors import NotFound
 from common.infrastructure.secrets import SecretsManager, secrets_manager
+from common.lifecycle import aclose_all
+from tools.gateway_process import free_port
+from tools.local.operations.server import start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,15 +34,27 @@ CANARY = "c4n4ry-of-tests"
 
 
 @pytest.fixture
-async def manager(stack: Stack) -> SecretsManager:
+async def service(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A local Secret Manager of the test's own; its address."""
     del stack
+    port = free_port(0)
+    server = await start(port)
+    monkeypatch.setenv("SECRET_MANAGER_EMULATOR_HOST", f"127.0.0.1:{port}")
+    yield f"127.0.0.1:{port}"
+    await aclose_all()
+    await server.stop(grace=None)
+
+
+@pytest.fixture
+async def manager(service: str) -> SecretsManager:
+    del service
     return secrets_manager()
 
 
 @pytest.fixture
-async def library(stack: Stack) -> AsyncIterator[SecretManagerServiceAsyncClient]:
+async def library(service: str) -> AsyncIterator[SecretManagerServiceAsyncClient]:
     """Google's client."""
-    async with grpc.aio.insecure_channel(stack.environment["SECRET_MANAGER_EMULATOR_HOST"]) as channel:
+    async with grpc.aio.insecure_channel(service) as channel:
         yield SecretManagerServiceAsyncClient(transport=SecretManagerServiceGrpcAsyncIOTransport(channel=channel))
 
 

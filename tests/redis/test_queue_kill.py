@@ -32,7 +32,7 @@ JOBS = 5_000
 KILLING_SECONDS = 8.0
 LONG_JOBS = 8
 MARGIN_SECONDS = 2.0
-"""For a machine that is busy with other tests."""
+"""For the slowest tenth, on a machine that is busy with other tests."""
 
 
 @pytest.fixture
@@ -105,6 +105,7 @@ async def test_five_thousand_jobs_while_workers_are_silenced(queue: QueueService
             pauses += [again - max(ends)] if ends else []
             unexplained += not ends
     assert pauses
+    assert sorted(pauses)[len(pauses) * 9 // 10] <= SETTINGS.lease + 1
     assert max(pauses) <= SETTINGS.lease + 1 + MARGIN_SECONDS
     assert unexplained <= JOBS / 100, "a machine that stalls for two seconds silences its workers too"
 

@@ -26,6 +26,8 @@ from google.cloud.trace_v2.types import Span
 from common.errors import Unavailable
 from common.functions import deadline
 from common.infrastructure.monitoring import CloudMonitoring, Condition, cloud_monitoring
+from tools.gateway_process import free_port
+from tools.local.operations.server import start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,8 +40,13 @@ NOW = datetime(2026, 11, 25, 6, 30, tzinfo=UTC)
 
 @pytest.fixture
 async def channel(stack: Stack) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(stack.environment["CLOUD_MONITORING_EMULATOR_HOST"]) as made:
+    """To services of the test's own; those of the cloud are used where ours are called."""
+    del stack
+    port = free_port(0)
+    server = await start(port)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
         yield made
+    await server.stop(grace=None)
 
 
 def project() -> str:

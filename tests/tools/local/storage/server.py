@@ -1,4 +1,4 @@
-"""Our Cloud Storage in a thread of its own, since the client library waits."""
+"""One of our HTTP services in a thread of its own, since the client libraries wait."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING
 from common import clock
 from tools.gateway_process import free_port
 from tools.local.services import serve
-from tools.local.storage.app import application
+from tools.local.storage.app import application as storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from starlette.applications import Starlette
+
 
 @contextmanager
-def running(root: Path, *, at: datetime | None = None, port: int = 0) -> Iterator[str]:
-    """A server with its data under ``root``, whose clock stands at ``at``; its URL."""
+def running(
+    root: Path,
+    *,
+    at: datetime | None = None,
+    port: int = 0,
+    application: Callable[[Path], Starlette] = storage,
+) -> Iterator[str]:
+    """A server with its data under ``root``, Cloud Storage if not another, whose clock stands at ``at``; its URL."""
     port = port or free_port(0)
     ready, failures = threading.Event(), list[BaseException]()
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

@@ -14,20 +14,27 @@ from google.oauth2.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tools.local.storage.server import running
+from tools.local import slack
+from tools.local.vertex import app as vertex
 from tools.local.vertex.answers import PREFIX
 from tools.local.vertex.embedding import embed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.stack import Stack
 
 MODEL, EMBEDDER = "gemini-2.5-flash", "text-embedding-005"
 
 
 @pytest.fixture
-def client(stack: Stack) -> genai.Client:
-    del stack  # GOOGLE_VERTEX_BASE_URL is what the library reads
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[genai.Client]:
     credentials = Credentials(token="local")  # type: ignore[no-untyped-call]
-    return genai.Client(vertexai=True, project="p", location="asia-south1", credentials=credentials)
+    with running(tmp_path, application=lambda _root: vertex.application()) as url:
+        monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", url)
+        yield genai.Client(vertexai=True, project="p", location="asia-south1", credentials=credentials)
 
 
 def test_text_says_that_it_is_local_and_is_the_same_each_time(client: genai.Client) -> None:
@@ -98,10 +105,10 @@ def near(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-async def test_slack_takes_what_slack_takes_and_shows_it(stack: Stack) -> None:
-    url = stack.environment["SLACK_WEBHOOK_URL"]
-    base = url.partition("/services/")[0]
-    async with httpx.AsyncClient() as http:
+async def test_slack_takes_what_slack_takes_and_shows_it() -> None:
+    base, path = "http://slack", "services/T00000000/B00000000/secret"
+    url = f"{base}/{path}"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(slack.application(path))) as http:
         assert (await http.post(url, json={"text": "a <b>dead</b> letter"})).text == "ok"
         for body, said in (
             (b"{", "invalid_payload"),
@@ -115,3 +122,12 @@ async def test_slack_takes_what_slack_takes_and_shows_it(stack: Stack) -> None:
         messages = (await http.get(f"{base}/api/messages")).json()["messages"]
         assert messages[-1]["text"] == "a <b>dead</b> letter"
         assert "a &lt;b&gt;dead&lt;/b&gt; letter" in (await http.get(base)).text
+
+
+async def test_the_clouds_own_are_there(stack: Stack) -> None:
+    async with httpx.AsyncClient() as http:
+        sent = await http.post(stack.environment["SLACK_WEBHOOK_URL"], json={"text": "hello"})
+        path = "v1/projects/p/locations/l/publishers/google/models/m:countTokens"
+        body = {"contents": [{"parts": [{"text": "hello"}]}]}
+        counted = await http.post(f"{stack.environment['GOOGLE_VERTEX_BASE_URL']}/{path}", json=body)
+    assert (sent.text, counted.json()) == ("ok", {"totalTokens": 1})
