@@ -49,7 +49,7 @@ BUDGETS = {
     "event-on-phonepe-event": Budget(modules=50, packages=0, installed=51, kib=402),
     "job-generate-invoice": Budget(modules=65, packages=0, installed=58, kib=405),
     "job-repair-documents": Budget(modules=37, packages=0, installed=46, kib=238),
-    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=277),
+    "webhook-phonepe": Budget(modules=29, packages=0, installed=45, kib=278),
 }
 NEW = {
     # Upper bounds that a function just made stays below; give it a line of its own when it is finished.
