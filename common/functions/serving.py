@@ -44,7 +44,8 @@ def serve(function: Callable[..., Any]) -> Callable[[StarletteRequest], Awaitabl
     """
     spec = spec_of(function)
     # A job's function says what it is (R46: ``generate_invoice_job``); the deployed name says it once.
-    name = f"{spec.kind}-{function.__name__.removesuffix(f'_{spec.kind}').replace('_', '-')}"
+    said = function.__name__.removesuffix("_job") if spec.kind == "job" else function.__name__
+    name = f"{spec.kind}-{said.replace('_', '-')}"
     import_seconds = time.process_time()
     configure_logging()
     cold = True

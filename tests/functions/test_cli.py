@@ -16,6 +16,7 @@ import pytest
 
 from tests.functions.strangers import REQUESTS, answered
 from tests.stock_command import stock_command
+from tools.manifest_model import load
 
 if TYPE_CHECKING:
     from tests.stack import Stack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PROGRAMS = Path(sys.executable).parent
 HERE = {"PYTHONPATH": str(Path.cwd())}
 """In the repository ``common`` lies beside the functions; in an artefact it lies beside ``main.py``."""
+NAMES = {function.source: name for name, function in load(Path("functions.json")).functions.items()}
 FUNCTIONS = sorted(path.parent for path in Path("functions").glob("*/*/main.py"))
 
 
@@ -43,6 +45,7 @@ def test_the_stock_command_serves_the_sample(source: Path, stack: Stack) -> None
     assert refused.status_code == (401 if source.parent.name == "api" else 405)
     assert {sent: status for sent, status in strangers.items() if status and not 400 <= status <= 499} == {}
     assert process.returncode == 0, output
+    assert f"function={NAMES[str(source)]} " in output  # logs and dead letters call it as the manifest does
     assert "Traceback" not in output
     assert "someone@upi" not in output
     assert "XXXXXXX20000" not in output

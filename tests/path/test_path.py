@@ -145,7 +145,9 @@ async def test_another_merchants_order_ends_as_a_dead_letter_row(stack: Stack, g
     await checkout.pay(state="COMPLETED", merchantId="SOMEBODY")
     await checkout.send_webhook(f"{gateway.url}/{WEBHOOK}")
     rows = await until(lambda: stack.rows("select reason, function, source_topic from dead_letters"))
-    assert rows == [{"reason": "merchant_mismatch", "function": "event-on-phonepe", "source_topic": "webhook-phonepe"}]
+    assert rows == [
+        {"reason": "merchant_mismatch", "function": "event-on-phonepe-event", "source_topic": "webhook-phonepe"}
+    ]
     assert stack.state(checkout)["status"] == "pending"
 
 

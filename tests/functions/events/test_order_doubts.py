@@ -243,7 +243,7 @@ async def test_no_log_line_repeats_what_was_sent(
         assert (await deliver(checkout, **private, **told)).status == status
     formatter = JsonFormatter()
     said = "".join(formatter.format(record) for record in caplog.records) + "".join(capfd.readouterr())
-    assert "event-on-phonepe" in said
+    assert "event-on-phonepe-event" in said
     for word in ("someone", "9876", "******1234", "@ybl", os.environ["PHONEPE_CLIENT_SECRET"], "O-Bearer"):
         assert word not in said
 
