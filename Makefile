@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format lock manifest package benchmark clean
+.PHONY: help install run demo test lint format lock manifest budgets package benchmark clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ lock: install    ## compile requirements.txt from pyproject.toml's groups, with 
 
 manifest: install ## write functions.json from the code
 	@$(BIN)/python -m tools.manifest
+
+budgets: install ## write tests/performance/budgets.json: what each function weighs now
+	@$(BIN)/python -m tests.performance.budgets
 
 package: install ## build/<function>.zip and build/artifacts.json: what is deployed
 	@$(BIN)/python -m tools.package $(ARGS)
