@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InvalidInput, Unavailable
 from common.ids import new_id
+from common.infrastructure.bigquery_rows import BadRow, PartlyInserted
 from common.infrastructure.bigquery_schemas import DATASET, TableSchema
 from common.infrastructure.bigquery_values import Parameter, parameters, to_json
 from common.infrastructure.calls import call_blocking
@@ -41,21 +41,6 @@ PAGE_ROWS = 1_000
 LOAD_ATTEMPTS = 20
 """Jobs that may fail for one key: a job that failed keeps its id, so that each call after it takes the next one."""
 _TABLE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,1023}\.)?[A-Za-z_][A-Za-z0-9_]{0,1023}")
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that BigQuery did not take.
-
-    Attributes:
-        index: of the row among those given.
-        column: that is wrong, empty where none is named.
-        reason: in BigQuery's words.
-    """
-
-    index: int
-    column: str
-    reason: str
 
 
 class BigQueryClient:
@@ -137,7 +122,9 @@ class BigQueryClient:
         Raises:
             InvalidInput: a value cannot be written, or the table's name cannot be.
             NotFound: there is no such table.
-            PermissionDenied, Unavailable: see `execute_query`; rows may be in, those before the failure are.
+            PermissionDenied, Unavailable: see `execute_query`; with Unavailable, rows of the first request may be in.
+            PartlyInserted: a later request failed, one has `MAX_BATCH_ROWS`; it tells which rows are in, and all that
+                were refused.
         """
         target = self._reference(table)
         if id_column and any(not row.get(id_column) for row in rows):
@@ -148,8 +135,13 @@ class BigQueryClient:
             batch = sent[start : start + MAX_BATCH_ROWS]
             identities = [str(row[id_column]) if id_column else new_id() for row in batch]
             insert = functools.partial(self._insert, target, batch, identities)
-            answered = await call_blocking("inserting into BigQuery", insert, seconds=WRITE_SECONDS)
-            bad += [_bad_row(start, one) for one in answered]
+            try:
+                answered = await call_blocking("inserting into BigQuery", insert, seconds=WRITE_SECONDS)
+            except Exception as error:
+                if start == 0:
+                    raise
+                raise PartlyInserted(bad, start, start + len(batch)) from error
+            bad += [BadRow.of(start, one) for one in answered]
         return bad
 
     async def load_rows(self, table: str, rows: Sequence[Mapping[str, Any]], *, key: str) -> int:
@@ -282,10 +274,3 @@ def _next(pages: Any) -> Any:
         return None if page is None else [dict(row.items()) for row in page]
 
     return read
-
-
-def _bad_row(start: int, answered: Mapping[str, Any]) -> BadRow:
-    first = (answered.get("errors") or [{}])[0]
-    return BadRow(
-        start + int(answered["index"]), first.get("location", ""), first.get("message", "") or first.get("reason", "")
-    )

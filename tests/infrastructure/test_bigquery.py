@@ -17,7 +17,8 @@ from google.cloud import bigquery
 
 from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.functions import deadline
-from common.infrastructure.bigquery import MAX_BATCH_ROWS, BadRow, BigQueryClient, bigquery_client
+from common.infrastructure.bigquery import MAX_BATCH_ROWS, BigQueryClient, bigquery_client
+from common.infrastructure.bigquery_rows import BadRow, PartlyInserted
 from common.infrastructure.bigquery_schemas import (
     DATASET,
     Column,
@@ -161,6 +162,50 @@ async def test_many_rows_go_in_batches_and_are_numbered_through(client: BigQuery
     rows[MAX_BATCH_ROWS + 3]["user_id"] = None
     assert [one.index for one in await client.insert_rows("usage_events", rows)] == [MAX_BATCH_ROWS + 3]
     assert await count(client) == MAX_BATCH_ROWS + 9
+
+
+async def test_a_later_request_that_fails_loses_no_report_of_an_earlier_one(
+    client: BigQueryClient, library: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(number) for number in range(3 * MAX_BATCH_ROWS)]
+    rows[7]["user_id"] = rows[MAX_BATCH_ROWS + 3]["user_id"] = None
+    insert = BigQueryClient._insert
+    requests = 0
+
+    def gone_at_the_third(self: BigQueryClient, *given: Any) -> Any:
+        nonlocal requests
+        requests += 1
+        if requests == 3:
+            library.delete_table(f"{DATASET}.usage_events")
+        return insert(self, *given)
+
+    monkeypatch.setattr(BigQueryClient, "_insert", gone_at_the_third)
+    with pytest.raises(PartlyInserted, match="after 1000 rows, of which 2 were refused") as caught:
+        await client.insert_rows("usage_events", rows, id_column="event_id")
+    assert [one.index for one in caught.value.bad] == [7, MAX_BATCH_ROWS + 3]
+    assert (caught.value.answered, caught.value.doubtful) == (2 * MAX_BATCH_ROWS, 3 * MAX_BATCH_ROWS)
+    assert isinstance(caught.value.__cause__, NotFound)
+
+
+async def test_what_an_outage_stopped_half_way_is_sent_again_from_there(
+    client: BigQueryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(number) for number in range(MAX_BATCH_ROWS + 10)]
+    insert = BigQueryClient._insert
+    outages = [None, Unavailable("down")]
+
+    def down_at_the_second(self: BigQueryClient, *given: Any) -> Any:
+        if outages and (outage := outages.pop(0)):
+            insert(self, *given)  # its answer is lost
+            raise outage
+        return insert(self, *given)
+
+    monkeypatch.setattr(BigQueryClient, "_insert", down_at_the_second)
+    with pytest.raises(PartlyInserted) as caught:
+        await client.insert_rows("usage_events", rows, id_column="event_id")
+    assert isinstance(caught.value.__cause__, Unavailable)
+    assert await client.insert_rows("usage_events", rows[caught.value.answered :], id_column="event_id") == []
+    assert await count(client) == MAX_BATCH_ROWS + 10
 
 
 async def test_streamed_twice_within_a_minute_is_one_row(client: BigQueryClient) -> None:
