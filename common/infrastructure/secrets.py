@@ -63,6 +63,8 @@ class SecretsManager:
         self._client: SecretManagerServiceAsyncClient | None = None
         self._known: dict[str, _Known] = {}
         self._reading: dict[str, asyncio.Task[str]] = {}
+        self._written: dict[str, int] = {}
+        """The newest version that this process has added; no older one is given out."""
 
     def __repr__(self) -> str:
         """Without the values."""
@@ -90,7 +92,10 @@ class SecretsManager:
         return values
 
     async def set_secret(self, secret_id: str, value: str) -> None:
-        """Add a version, and make the secret if there is none; what reads it sees it within `FRESH_SECONDS`.
+        """Add a version, and make the secret if there is none.
+
+        From now on this process reads this value or a newer one, others do within `FRESH_SECONDS` of Secret Manager's
+        ``latest``, which may lag behind.
 
         Raises:
             InvalidInput: the name cannot be, or the value is empty or has more than 64 KiB.
@@ -102,10 +107,12 @@ class SecretsManager:
         if not value.strip() or len(data) > MAX_BYTES:
             raise InvalidInput(f"a secret's value has 1 to {MAX_BYTES} bytes")
         try:
-            await self._add(name, data)
+            added = await self._add(name, data)
         except NotFound:
             await self._create(name)
-            await self._add(name, data)
+            self._written.pop(name, None)  # of one that was deleted; numbers begin anew
+            added = await self._add(name, data)
+        self._written[name] = max(added, self._written.get(name, 0))
         self._known.pop(name, None)
 
     async def aclose(self) -> None:
@@ -123,7 +130,7 @@ class SecretsManager:
         try:
             return await self._shared_read(name)
         except Unavailable as error:
-            if known is None or age >= STALE_SECONDS:
+            if known is None or age >= STALE_SECONDS or known is not self._known.get(name):  # replaced meanwhile
                 raise
             known.ask_at = time.monotonic() + AGAIN_SECONDS
             log.warning("the secret %s is %.0f s old and cannot be read again: %s", name, age, error)
@@ -139,18 +146,17 @@ class SecretsManager:
         return await asyncio.shield(reading)
 
     async def _read(self, name: str) -> str:
-        import google_crc32c  # noqa: PLC0415 - comes with the client
-
-        version = f"projects/{self._project}/secrets/{name}/versions/latest"
         try:
-            answer = await call(
-                "reading a secret", self._secrets().access_secret_version, seconds=CALL_SECONDS, name=version
-            )
+            number, data = await self._access(name, "latest")
+            # `latest` may lag behind for hours, numbers never do; and one may be added while we read.
+            # Source: https://cloud.google.com/secret-manager/docs/reference/consistency
+            while number < (written := self._written.get(name, 0)):
+                try:
+                    number, data = await self._access(name, str(written))
+                except NotFound:  # the secret was deleted and made again
+                    self._written.pop(name, None)
         except InvalidInput as error:  # FAILED_PRECONDITION: the name was checked before
             raise NotFound(f"the newest version of the secret {name} is not enabled") from error
-        data: bytes = answer.payload.data
-        if answer.payload.data_crc32c != google_crc32c.value(data):
-            raise Unavailable(f"the secret {name} arrived damaged")
         try:
             value = data.decode()
         except UnicodeDecodeError:
@@ -160,10 +166,25 @@ class SecretsManager:
         self._known[name] = _Known(value, now, now + FRESH_SECONDS)
         return value
 
-    async def _add(self, name: str, data: bytes) -> None:
+    async def _access(self, name: str, version: str) -> tuple[int, bytes]:
+        """A version's number and content."""
+        import google_crc32c  # noqa: PLC0415 - comes with the client
+
+        answer = await call(
+            "reading a secret",
+            self._secrets().access_secret_version,
+            seconds=CALL_SECONDS,
+            name=f"projects/{self._project}/secrets/{name}/versions/{version}",
+        )
+        data: bytes = answer.payload.data
+        if answer.payload.data_crc32c != google_crc32c.value(data):
+            raise Unavailable(f"the secret {name} arrived damaged")
+        return _number(answer.name), data
+
+    async def _add(self, name: str, data: bytes) -> int:
         import google_crc32c  # noqa: PLC0415
 
-        await call(
+        answer = await call(
             "adding a version of a secret",
             self._secrets().add_secret_version,
             seconds=CALL_SECONDS,
@@ -171,6 +192,7 @@ class SecretsManager:
             parent=f"projects/{self._project}/secrets/{name}",
             payload={"data": data, "data_crc32c": google_crc32c.value(data)},
         )
+        return _number(answer.name)
 
     async def _create(self, name: str) -> None:
         region = GCPClient().get_region()
@@ -210,3 +232,8 @@ def _checked(secret_id: str) -> str:
     if not _NAME.fullmatch(secret_id):
         raise InvalidInput("a secret's name has 1 to 255 letters, digits, hyphens and underscores")
     return secret_id
+
+
+def _number(version: str) -> int:
+    """Of a version's full name, ``projects/1234/secrets/token/versions/7``."""
+    return int(version.rpartition("/")[2])

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -139,6 +139,87 @@ async def test_who_has_little_time_left_takes_the_answer_from_nobody(
     late, early = await asyncio.gather(within(0.1), within(3), return_exceptions=True)
     assert isinstance(late, deadline.DeadlineExceeded)
     assert early == "one"
+
+
+class Held:
+    """Holds Secret Manager's answers to reads back until `let_go`."""
+
+    def __init__(self, client: SecretManagerServiceAsyncClient) -> None:
+        self._read = client.access_secret_version
+        self.answered, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def access_secret_version(self, **given: Any) -> types.AccessSecretVersionResponse:
+        answer = await self._read(**given)
+        self.answered.set()
+        await self.let_go.wait()
+        return answer
+
+
+async def test_what_is_set_while_a_read_is_under_way_is_what_is_read(
+    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "old")
+    held = Held(manager._secrets())
+    monkeypatch.setattr(manager._secrets(), "access_secret_version", held.access_secret_version)
+    before = asyncio.create_task(manager.get_secret("token"))
+    await held.answered.wait()
+    await manager.set_secret("token", "new")
+    after = asyncio.create_task(manager.get_secret("token"))
+    await asyncio.sleep(0)  # it has joined the read by now
+    held.let_go.set()
+    assert set(await asyncio.gather(before, after)) == {"new"}
+    assert await manager.get_secret("token") == "new"
+
+
+async def test_a_read_that_fails_does_not_bring_back_what_was_before(
+    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "old")
+    await manager.get_secret("token")
+    manager._known["token"].ask_at = 0
+
+    async def down(self: SecretsManager, name: str) -> str:
+        await self.set_secret(name, "new")
+        raise Unavailable("down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SecretsManager, "_read", down)
+        with pytest.raises(Unavailable):
+            await manager.get_secret("token")
+    assert await manager.get_secret("token") == "new"
+
+
+async def test_what_was_set_is_read_though_latest_lags_behind(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await manager.set_secret("token", "old")
+    await manager.set_secret("token", "new")
+    read = manager._secrets().access_secret_version
+
+    async def lagging(*, name: str, **given: Any) -> types.AccessSecretVersionResponse:
+        return await read(name=name.replace("latest", "1"), **given)
+
+    monkeypatch.setattr(manager._secrets(), "access_secret_version", lagging)
+    for _ in range(2):
+        assert await manager.get_secret("token") == "new"
+        manager._known["token"].ask_at = 0
+    await library.disable_secret_version(name=f"{parent()}/versions/2")
+    with pytest.raises(NotFound, match="not enabled"):
+        await manager.get_secret("token")
+
+
+@pytest.mark.parametrize("by", ["us", "others"])
+async def test_a_secret_that_is_deleted_and_made_again_is_read_again(
+    manager: SecretsManager, library: SecretManagerServiceAsyncClient, by: str
+) -> None:
+    for value in ("one", "two"):
+        await manager.set_secret("token", value)
+    await library.delete_secret(name=parent())
+    maker = manager if by == "us" else SecretsManager()
+    await maker.set_secret("token", "three")
+    assert await manager.get_secret("token") == "three"
+    if maker is not manager:
+        await maker.aclose()
 
 
 async def test_what_was_read_is_told_by_no_line(manager: SecretsManager) -> None:
