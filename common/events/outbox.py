@@ -123,7 +123,7 @@ async def _publish(unpublished: LiteralString, value: str | list[str]) -> None:
 
 
 async def _publish_one(row: OutboxRow) -> None:
-    from common.infrastructure.pubsub_client import pubsub_client  # noqa: PLC0415 - costs more than a cold start
+    from common.infrastructure.pubsub_publisher import pubsub_publisher  # noqa: PLC0415 - costs more than a cold start
 
     attributes = message_attributes(
         id=row.id,
@@ -134,7 +134,7 @@ async def _publish_one(row: OutboxRow) -> None:
         extensions={"workspaceid": row.workspace_id},
         traceparent=row.traceparent,
     )
-    await pubsub_client().publish(row.topic, row.data, attributes=attributes)
+    await pubsub_publisher().publish(row.topic, row.data, attributes=attributes)
 
 
 async def _tell_listeners(row: OutboxRow) -> None:

@@ -31,7 +31,7 @@ async def publish(delivery: Delivery, *, function: str, topic: str, drop: Drop) 
     Raises:
         Unavailable: it could not be published; the delivery must then not be acknowledged.
     """
-    from common.infrastructure.pubsub_client import pubsub_client  # noqa: PLC0415 - costs more than a cold start
+    from common.infrastructure.pubsub_publisher import pubsub_publisher  # noqa: PLC0415 - costs more than a cold start
 
     notes = {
         REASON: drop.reason,
@@ -43,7 +43,7 @@ async def publish(delivery: Delivery, *, function: str, topic: str, drop: Drop) 
         ATTEMPTS: str(delivery.attempt or ""),
     }
     attributes = {**delivery.attributes, **{key: _bounded(value) for key, value in notes.items() if value}}
-    await pubsub_client().publish(DEAD_LETTER_TOPIC, delivery.data, attributes=attributes)
+    await pubsub_publisher().publish(DEAD_LETTER_TOPIC, delivery.data, attributes=attributes)
 
 
 def _bounded(value: str) -> str:

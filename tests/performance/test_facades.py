@@ -35,7 +35,7 @@ EAGER = {
 """Modules that load a library when they are imported."""
 CALLS = {
     "storage": ("storage", "cloud_storage().delete_file('assets', 'a')"),
-    "pubsub": ("pubsub_client", "pubsub_client().publish('payment-completed', b'{}')"),
+    "pubsub": ("pubsub_publisher", "pubsub_publisher().publish('payment-completed', b'{}')"),
     "tasks": ("cloud_tasks", "cloud_tasks_client().delete_task('projects/p/locations/l/queues/q/tasks/t')"),
     "bigquery": ("bigquery", "bigquery_client().execute_query('select 1 as one', {})"),
     "secrets": ("secrets", "secrets_manager().set_secret('of-a-test', 'v')"),

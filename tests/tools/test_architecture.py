@@ -77,6 +77,12 @@ def test_a_package_of_common_imports_nothing_by_itself() -> None:
         assert not set(graph.edges(module).modules) - {"common"}, f"{module}/__init__.py is not lazy"
 
 
+def test_what_tools_pull_with_is_in_no_function() -> None:
+    functions = build(ROOT)[0]["functions"]
+    pulls = {"common.infrastructure.pubsub_client", "common.infrastructure.pubsub_subscriber"}
+    assert not [name for name, function in functions.items() if pulls & set(function["modules"])]
+
+
 def test_no_modules_of_common_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> None:
     below: dict[str, set[str]] = {module: set() for module in graph.modules if module.startswith("common")}
     for module, imported in imports(graph):

@@ -43,9 +43,9 @@ async def phonepe(request: Request) -> None:
         subject=event.subject,
         extensions={"eventtype": event.event_type, "signaturescheme": endpoint.mode},
     )
-    from common.infrastructure.pubsub_client import pubsub_client  # noqa: PLC0415 - after the cold start
+    from common.infrastructure.pubsub_publisher import pubsub_publisher  # noqa: PLC0415 - after the cold start
 
-    await pubsub_client().publish("webhook-phonepe", request.body, attributes=attributes)
+    await pubsub_publisher().publish("webhook-phonepe", request.body, attributes=attributes)
 
 
 main = serve(phonepe)

@@ -12,34 +12,34 @@ from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.infrastructure.endpoints import emulator
 from common.infrastructure.errors import NotFound
 from common.infrastructure.gcp import GCPClient
-from common.infrastructure.pubsub_client import pubsub_client
+from common.infrastructure.pubsub_publisher import pubsub_publisher
 
 if TYPE_CHECKING:
     from tests.stack import Stack
 
 
 async def test_a_message_arrives_with_its_attributes(stack: Stack) -> None:
-    identity = await pubsub_client().publish("payment-completed", b"{}", attributes={"ce-id": "1"})
+    identity = await pubsub_publisher().publish("payment-completed", b"{}", attributes={"ce-id": "1"})
     (message,) = await stack.published("payment-completed")
     assert (message.message_id, message.data, dict(message.attributes)) == (identity, b"{}", {"ce-id": "1"})
 
 
 async def test_one_client_serves_concurrent_publishes(stack: Stack) -> None:
-    identities = await asyncio.gather(*(pubsub_client().publish("payment-completed", b"%d" % n) for n in range(50)))
+    identities = await asyncio.gather(*(pubsub_publisher().publish("payment-completed", b"%d" % n) for n in range(50)))
     assert len(set(identities)) == 50
     assert len(await stack.published("payment-completed")) == 50
 
 
 async def test_an_unknown_topic_is_not_found(stack: Stack) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        await pubsub_client().publish("nowhere", b"{}")
+        await pubsub_publisher().publish("nowhere", b"{}")
 
 
 async def test_a_dead_server_is_unavailable_within_two_seconds(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
     started = time.monotonic()
     with pytest.raises(Unavailable, match="publishing to payment-completed"):
-        await pubsub_client().publish("payment-completed", b"{}")
+        await pubsub_publisher().publish("payment-completed", b"{}")
     assert time.monotonic() - started < 3
 
 
@@ -58,7 +58,7 @@ async def test_what_the_service_would_refuse_is_refused_before(
     stack: Stack, message: bytes, attributes: dict[str, str]
 ) -> None:
     with pytest.raises(InvalidInput):
-        await pubsub_client().publish("payment-completed", message, attributes=attributes)
+        await pubsub_publisher().publish("payment-completed", message, attributes=attributes)
 
 
 def test_an_emulator_is_refused_on_a_deployed_function(monkeypatch: pytest.MonkeyPatch) -> None:
