@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from common.config.logging_config import JsonFormatter, TextFormatter
-from common.config.redaction import redact
+from common.config.redaction import read_secrets, redact
 from common.functions import context
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -60,6 +61,110 @@ def test_one_line_whatever_is_logged() -> None:
     text = JsonFormatter().format(record("two\nlines", fields={"object": object(), "bytes": b"\xff"}))
     assert "\n" not in text
     assert len(JsonFormatter().format(record("x" * 1_000_000))) < 256 * 1024
+
+
+LIMIT = 256 * 1024
+"""Of an entry of Cloud Logging, in bytes."""
+
+
+def failed(told: str, *, causes: int = 0) -> Any:
+    """An exception with two frames and so many others as its causes, as a record has it."""
+    cause: Exception | None = None
+    for number in range(causes):
+        try:
+            raise LookupError(f"cause {number} {'.' * 200}") from cause  # noqa: TRY301 - for its stack
+        except LookupError as error:
+            cause = error
+    try:
+        fail(told, cause)
+    except ValueError:
+        return sys.exc_info()
+
+
+def fail(told: str, cause: Exception | None) -> NoReturn:
+    raise ValueError(told) from cause
+
+
+@pytest.mark.parametrize("letter", ["x", "\x00", "\n", "₹", "\ud800", "😀", '"'])
+@pytest.mark.parametrize("where", ["message", "field", "list", "fields", "name", "trace"])
+def test_a_line_is_never_longer_than_cloud_logging_takes(where: str, letter: str) -> None:
+    long = letter * 400_000
+    given: dict[str, dict[str, Any]] = {
+        "message": {"message": long},
+        "field": {"fields": {"outcome": "done", "query": long}},
+        "list": {"fields": {"outcome": "done", "rows": [letter * 9] * 50_000}},
+        "fields": {"fields": {"outcome": "done", **{f"f{n}": letter * 100 for n in range(10_000)}}},
+        "name": {"fields": {"outcome": "done", long: 1}},
+        "trace": {"fields": {"outcome": "done"}, "exc_info": failed(long)},
+    }
+    written = JsonFormatter().format(record(**given[where]))
+    assert len(written.encode()) < LIMIT
+    said = json.loads(written)
+    assert re.fullmatch(r"the line had \d{6,} bytes; \d+ fields are left out", said["truncated"])
+    assert (said["severity"], said["logger"]) == ("WARNING", "common.test")
+    assert where == "message" or (said["message"], said["outcome"]) == ("hello", "done")
+    if where in {"message", "field", "list"}:
+        name = {"message": "message", "field": "query", "list": "rows"}[where]
+        assert re.search(r" \[\.\.\. \d+ characters cut \.\.\.\] ", said[name])
+    if where in {"fields", "name"}:
+        assert not said["truncated"].endswith(" 0 fields are left out")
+
+
+def test_a_line_of_half_the_limit_is_whole() -> None:
+    said = line(fields={"query": "x" * 120_000})
+    assert len(said["query"]) == 120_000
+    assert "truncated" not in said
+
+
+@pytest.mark.parametrize("message", ["y" * 500_000, "y\n" * 250_000])
+def test_a_stack_trace_is_readable_however_long_what_stands_around_it_is(message: str) -> None:
+    said = line(message=message, exc_info=failed("broken " + "x" * 500_000))
+    assert "\nTraceback (most recent call last):\n" in said["stack_trace"]
+    assert "in failed\n" in said["stack_trace"]
+    assert "in fail\n" in said["stack_trace"]
+    assert "\nValueError: broken xxx" in said["stack_trace"]
+    assert said["stack_trace"].endswith("xxx")
+
+
+def test_a_long_stack_trace_keeps_its_beginning_and_its_end() -> None:
+    said = line(exc_info=failed("broken", causes=400), fields={"query": "x" * 500_000})["stack_trace"]
+    assert said.startswith("hello\nTraceback (most recent call last):\n")
+    assert "LookupError: cause 0 " in said
+    assert "LookupError: cause 200 " not in said
+    assert "LookupError: cause 399 " in said
+    assert said.endswith("ValueError: broken")
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+def test_a_cut_shows_no_half_of_a_secret(monkeypatch: pytest.MonkeyPatch, formatter: logging.Formatter) -> None:
+    monkeypatch.setenv("SOME_SECRET", "s3cr3t-of-this-test")
+    read_secrets()
+    said = formatter.format(record("s3cr3t-of-this-test " * 100_000))
+    assert "cut" in said
+    assert "s3c" not in said
+    assert "-test" not in said
+    read_secrets()
+
+
+def test_nothing_that_is_said_in_text_looks_like_another_line() -> None:
+    forged = "\n12:00:00.000 ERROR   common.billing: forged\r\x1b[2K\x85\u2028"
+    try:
+        raise ValueError(forged)  # noqa: TRY301 - here, for its stack
+    except ValueError:
+        said = TextFormatter().format(record(f"a{forged}b", fields={"path": forged}, exc_info=sys.exc_info()))
+    first, *below = said.splitlines()
+    assert r"common.test: a\n12:00:00.000 ERROR   common.billing: forged\r\x1b[2K\x85\u2028b  path=\n12:" in first
+    assert all(one.startswith("  ") for one in below)
+    assert below[0] == "  Traceback (most recent call last):"
+    assert "    ValueError: " not in said
+    assert "\n  ValueError: \n  12:00:00.000 ERROR   common.billing: forged\n" in said
+    assert "\x1b" not in said
+
+
+def test_a_text_is_bounded_and_says_so() -> None:
+    said = TextFormatter().format(record("x" * 500_000, fields={"a": "y" * 500_000}, exc_info=failed("z" * 500_000)))
+    assert len(said) < LIMIT
+    assert said.count("characters cut") == 2
 
 
 def test_what_is_called_like_a_secret_is_not_said() -> None:
