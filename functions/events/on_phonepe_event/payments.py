@@ -85,7 +85,11 @@ async def complete(
 
 
 async def fail(delivery: Delivery, merchant_order_id: str, order: OrderStatus) -> None:
-    """Mark an open payment failed; a renewal's subscription becomes past due. A completed payment stays completed."""
+    """Mark an open payment failed; a completed one stays completed.
+
+    The subscription of a renewal becomes past due if its paid period is over. While it runs, whatever is ordered and
+    not paid takes nothing from what is paid; and a failure may be told after another order has renewed the plan.
+    """
     async with transaction():
         if not await ledger.claim(delivery, "applied"):
             return
@@ -99,8 +103,11 @@ async def fail(delivery: Delivery, merchant_order_id: str, order: OrderStatus) -
             (order.failure_code or None, payment.id, payment.workspace_id),
         )
         await execute(
-            "update subscriptions set status = 'past_due' where user_id = %s and plan = %s and status = 'active'",
-            (payment.user_id, payment.plan),
+            """
+            update subscriptions set status = 'past_due'
+            where user_id = %s and plan = %s and status = 'active' and current_period_end <= %s
+            """,
+            (payment.user_id, payment.plan, clock.now()),
         )
         await emit_event(
             PaymentFailed(

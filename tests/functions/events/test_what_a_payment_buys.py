@@ -86,21 +86,6 @@ async def test_an_upgrade_in_mid_period_starts_now(stack: Stack) -> None:
     assert state["current_period_end"] == datetime(2027, 1, 3, 12, 0, tzinfo=IST)
 
 
-async def test_a_failed_renewal_is_past_due_and_a_failed_first_payment_is_not(stack: Stack) -> None:
-    first = await stack.checkout()
-    await first.pay(state="FAILED")
-    await deliver(first, event="checkout.order.failed")
-    assert (stack.state(first)["plan"], stack.state(first)["subscription_status"]) == ("free", "active")
-    paid = await stack.checkout(again=first)
-    await paid.pay()
-    await deliver(paid)
-    renewal = await stack.checkout(again=first)
-    await renewal.pay(state="FAILED")
-    await deliver(renewal, event="checkout.order.failed")
-    state = stack.state(renewal)
-    assert (state["plan"], state["subscription_status"], state["subscription_tier"]) == ("growth", "past_due", "growth")
-
-
 async def test_two_payments_of_one_user_at_once_both_count(stack: Stack) -> None:
     first = await stack.checkout()
     second = await stack.checkout(again=first)
