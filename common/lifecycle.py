@@ -42,10 +42,11 @@ def per_loop(factory: Callable[[], T]) -> Callable[[], T]:
         if _pid != os.getpid():
             _made.clear()
             _pid = os.getpid()
-        made = _made.setdefault(loop, {})
-        if get not in made:
-            made[get] = factory()
-        client: T = made[get]
+        try:
+            client: T = _made[loop][get]
+        except KeyError:
+            client = factory()
+            _made.setdefault(loop, {})[get] = client
         return client
 
     return get

@@ -24,9 +24,10 @@ from common.functions.deadline import remaining
 from common.lifecycle import per_loop
 from common.redis.config import RedisConfig
 from common.redis.errors import OutcomeUnknown, Overloaded
+from common.redis.request import Request
 
 if TYPE_CHECKING:
-    from common.redis.link import Link, Request
+    from common.redis.link import Link
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +67,15 @@ class Batcher:
         self._queue: deque[Request] = deque()
         self._queued_bytes = 0
         self._link: Link | None = None
+        self._links: set[Link] = set()  # and those that are retired and not closed yet
+        self._alarm: asyncio.TimerHandle | None = None  # one for all: each its own would take as long as packing does
         self._flushing = False
         self._working: asyncio.Task[None] | None = None  # connects, or waits for the server to read
 
-    async def submit(
+    def submit(
         self, payload: bytes, commands: int, *, idempotent: bool = False, seconds: float | None = None
-    ) -> list[Any]:
-        """Send commands that belong together; their answers, an error among them as an exception of ours.
+    ) -> asyncio.Future[list[Any]]:
+        """Send commands that belong together; to be awaited: their answers, an error among them as our exception.
 
         Args:
             payload: the commands, packed.
@@ -86,22 +89,19 @@ class Batcher:
             Overloaded: too much waits already.
             Misconfigured: the password is refused.
         """
-        from common.redis.link import Request  # noqa: PLC0415 - imports the client library
-
         if self._queued_bytes + len(payload) > MAX_WAITING_BYTES:
             raise Overloaded(f"{self._queued_bytes} bytes wait for Redis already", retry_after=1)
         if seconds is None:
             seconds = self.config.command_timeout + (self.config.connect_timeout if self._link is None else 0)
         seconds = remaining(seconds)
-        request = Request(payload, commands, self._loop.create_future(), seconds, idempotent)
+        due = self._loop.time() + seconds
+        request = Request(payload, commands, self._loop.create_future(), seconds, due, idempotent)
         self._queue.append(request)
         self._queued_bytes += len(payload)
         self._flush_soon()
-        timer = self._loop.call_later(seconds, self._expire, request, context=Context())
-        try:
-            return await request.future
-        finally:
-            timer.cancel()
+        if self._alarm is None or due < self._alarm.when():
+            self._set_alarm(due)
+        return request.future
 
     async def aclose(self) -> None:
         """Close the connection; whoever waits is told. The next call opens a new one."""
@@ -110,8 +110,11 @@ class Batcher:
             with suppress(asyncio.CancelledError):
                 await self._working
         self._fail(Unavailable("the Redis client is being closed"))
-        if self._link is not None:
-            await self._link.aclose()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        for link in list(self._links):
+            await link.aclose()
 
     def _flush_soon(self) -> None:
         if not self._flushing:
@@ -163,6 +166,7 @@ class Batcher:
         self.statistics.connections += 1
         link.lost = self._lost
         self._link = link
+        self._links.add(link)
 
     async def _opened(self) -> Link:
         from common.redis.link import open_link  # noqa: PLC0415 - imports the client library
@@ -177,6 +181,7 @@ class Batcher:
         return await open_link(self.config, Context())
 
     def _lost(self, link: Link, error: BaseException) -> None:
+        self._links.discard(link)
         if self._link is link:
             self._link = None
         again, lost = [], 0
@@ -207,9 +212,23 @@ class Batcher:
         if self._queue:
             self._flush_soon()
 
+    def _set_alarm(self, due: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(due, self._ring, context=Context())
+
+    def _ring(self) -> None:
+        """Tell those whose time is over, and wait for the next ones'."""
+        self._alarm = None
+        now = self._loop.time()
+        waiting = [*self._queue, *(request for link in self._links for request in link.waiting)]
+        for request in waiting:
+            if request.due <= now and not request.future.done():
+                self._expire(request)
+        if left := [request.due for request in waiting if not request.future.done()]:
+            self._set_alarm(min(left))
+
     def _expire(self, request: Request) -> None:
-        if request.future.done():
-            return
         self.statistics.timeouts += 1
         if request.link is None:
             unreached = Unavailable(f"Redis could not be reached in {request.seconds:.1f} s")

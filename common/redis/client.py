@@ -76,7 +76,8 @@ class RedisClient:
             InvalidValue: an argument cannot be sent, or the answer is not text.
             Misconfigured: the password is refused.
         """
-        return await _execute(self._batcher(), command, idempotent=idempotent, raw=raw, seconds=seconds)
+        replies = await self._batcher().submit(pack(command), 1, idempotent=idempotent, seconds=seconds)
+        return _only(replies, raw=raw)
 
     async def run(
         self,
@@ -95,12 +96,12 @@ class RedisClient:
         """
         batcher = self._batcher()
         locking = batcher.config.upstash
+        command = pack(script.by_sha(keys, arguments, key_locking=locking))
         try:
-            command = script.by_sha(keys, arguments, key_locking=locking)
-            return await _execute(batcher, command, idempotent=idempotent, raw=raw, seconds=seconds)
+            return _only(await batcher.submit(command, 1, idempotent=idempotent, seconds=seconds), raw=raw)
         except NoScript:  # nothing of it was executed
-            command = script.by_text(keys, arguments, key_locking=locking)
-            return await _execute(batcher, command, idempotent=idempotent, raw=raw, seconds=seconds)
+            command = pack(script.by_text(keys, arguments, key_locking=locking))
+            return _only(await batcher.submit(command, 1, idempotent=idempotent, seconds=seconds), raw=raw)
 
     async def pipeline(
         self,
@@ -205,10 +206,9 @@ class RedisClient:
         return self._own[loop]
 
 
-async def _execute(
-    batcher: Batcher, command: Sequence[Argument], *, idempotent: bool, raw: bool, seconds: float | None
-) -> Any:
-    (reply,) = await batcher.submit(pack(command), 1, idempotent=idempotent, seconds=seconds)
+def _only(replies: Sequence[Any], *, raw: bool) -> Any:
+    """The answer of one command."""
+    (reply,) = replies
     if isinstance(reply, RaptorFlowError):
         raise reply
     return reply if raw else decode(reply)

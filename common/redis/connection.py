@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from weakref import WeakSet
 
+from hiredis import Reader
 from redis.asyncio import connection as library
+from redis.exceptions import InvalidResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +32,46 @@ def _keep_inherited() -> None:
 os.register_at_fork(after_in_child=_keep_inherited)
 
 
+_READ_BYTES = 65_536
+_MORE = object()
+"""Stands for an answer whose end has not come yet."""
+
+
 class _Quiet:
-    """Sends nothing when it has connected, and writes without waiting for earlier answers."""
+    """Sends nothing when it has connected, writes without waiting for earlier answers, reads all that have come."""
 
     _parser: Any
     _reader: Any  # an asyncio.StreamReader once connected
     _writer: Any
     _stream: asyncio.StreamWriter
+    _answers: Reader
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - theirs
         """Send no AUTH and no SELECT: they leave with the first command."""
         self._parser.on_connect(self)
         self._stream = self._writer
+        self._answers = Reader(InvalidResponse, self._parser.parse_error, notEnoughData=_MORE)
+
+    async def read(self) -> list[Any]:
+        """Wait for answers; all that have come by then: bytes as bytes, errors as the client library's exceptions.
+
+        One turn of the event loop for many: the library's own way takes several awaits for each of them.
+
+        Raises:
+            ConnectionResetError: the other side has hung up.
+        """
+        answers: list[Any] = []
+        while not answers:
+            data = await self._reader.read(_READ_BYTES)
+            if not data:
+                raise ConnectionResetError("the other side has hung up")
+            self._answers.feed(data)
+            try:
+                while (answer := self._answers.gets()) is not _MORE:
+                    answers.append(answer)
+            except InvalidResponse as error:
+                answers.append(error)
+        return answers
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Write without waiting."""

@@ -1,8 +1,9 @@
 """One connection to Redis, written to at any time: answers come back in the order of the commands.
 
-The client library connects, encrypts, parses. Its pool and pipelines are not used: with them a connection carries one
-caller's commands at a time, and a new one waits for an answer to AUTH before the first command may leave; here AUTH
-leaves in one write with what is to be done. Imported at the first connection, since it imports the client library.
+The client library connects and encrypts, hiredis parses. The library's pool and pipelines are not used: with them a
+connection carries one caller's commands at a time, and a new one waits for an answer to AUTH before the first command
+may leave; here AUTH leaves in one write with what is to be done. Imported at the first connection, since it imports the
+client library.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from common.errors import Misconfigured, Unavailable
 from common.redis.connection import connect, owners
 from common.redis.errors import from_reply
+from common.redis.request import Request
 from common.redis.wire import pack_internal
 
 if TYPE_CHECKING:
@@ -29,32 +30,6 @@ if TYPE_CHECKING:
     from common.redis.connection import Connection
 
 _HIGH_WATER_BYTES = 256_000
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """Commands that leave together or not at all, and whom to tell.
-
-    Attributes:
-        payload: the commands, packed.
-        commands: how many.
-        future: gets all answers, an error among them as our exception.
-        seconds: that the caller waits for.
-        idempotent: sending it twice does no harm.
-        sent_at: when it was written, by the loop's clock; 0 for not yet.
-        tries: how often it was written.
-        link: it was written to.
-    """
-
-    payload: bytes
-    commands: int
-    future: asyncio.Future[list[Any]]
-    seconds: float
-    idempotent: bool
-    sent_at: float = 0.0
-    tries: int = 0
-    link: Link | None = None
-    replies: list[Any] = field(default_factory=list)
 
 
 class Link:
@@ -121,11 +96,10 @@ class Link:
     async def _read(self) -> None:
         try:
             while not (self._retired and not self.waiting):
-                try:
-                    reply = await self._connection.read_response()
-                except ResponseError as error:
-                    reply = error
-                self._answer(ours(reply))
+                for reply in await self._connection.read():
+                    if isinstance(reply, RedisError) and not isinstance(reply, ResponseError):
+                        raise reply
+                    self._answer(ours(reply))
         except AuthenticationError:
             self._end(Misconfigured(f"Redis refuses the password: {self._config.password_hint}"))
         except (RedisError, OSError) as error:
@@ -186,11 +160,15 @@ async def open_link(config: RedisConfig, context: Context) -> Link:
     if database:
         opening.append(pack_internal("SELECT", database))
     if opening:
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        link.begin(Request(b"".join(opening), len(opening), future, config.connect_timeout, idempotent=False))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Any]] = loop.create_future()
+        seconds, payload = config.connect_timeout, b"".join(opening)
+        link.begin(Request(payload, len(opening), future, seconds, loop.time() + seconds, idempotent=False))
         if database:
             link.write([])
             await _selected(link, future, config)
+        else:
+            future.cancel()  # nobody waits for it, so that it keeps no retired connection open either
     return link
 
 

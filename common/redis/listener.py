@@ -132,8 +132,11 @@ class Listener:
             try:
                 async with self._connected() as connection:
                     while True:
-                        if self._take(await connection.read_response()):
-                            tries = pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
+                        for reply in await connection.read():
+                            if isinstance(reply, Exception):
+                                raise reply
+                            if self._take(reply):
+                                tries = pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
             except RaptorFlowError as error:
                 log.warning("listening was interrupted: %s", error)
                 self._refuse(error)

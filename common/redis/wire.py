@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hiredis import pack_command
+
 from common.redis.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ Command: TypeAlias = "tuple[Argument, ...]"
 MAX_REQUEST_BYTES = 10_000_000
 """Of one command or transaction; Upstash's limit."""
 
+_TRAVEL_AS_THEY_ARE = frozenset({str, bytes, int})
 _BLOCKING = frozenset({"BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "WAIT"})
 _STATEFUL = frozenset(
     {"AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "QUIT", "RESET", "SELECT", "SSUBSCRIBE"}
@@ -51,11 +54,12 @@ def pack_internal(*command: Argument) -> bytes:
 
 
 def _pack(command: Sequence[Argument]) -> bytes:
-    parts = [b"*%d\r\n" % len(command)]
-    for argument in command:
-        data = argument if type(argument) is bytes else encode(argument)
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    packed = b"".join(parts)
+    if not _TRAVEL_AS_THEY_ARE.issuperset(map(type, command)):
+        command = [encode(argument) for argument in command]
+    try:
+        packed: bytes = pack_command(tuple(command))  # type: ignore[arg-type] # its stub says a tuple of one
+    except UnicodeEncodeError as error:
+        raise InvalidValue(f"text for Redis must be Unicode without lone surrogates ({error.reason})") from None
     if len(packed) > MAX_REQUEST_BYTES:
         raise InvalidValue(f"a command may have at most {MAX_REQUEST_BYTES} bytes, this {command[0]!s} has more")
     return packed

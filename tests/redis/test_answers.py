@@ -1,0 +1,152 @@
+"""What a server may answer, scripted byte by byte; and whose time is over when."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from common.errors import Unavailable
+from common.redis.client import RedisClient
+from common.redis.config import RedisConfig
+from common.redis.errors import OutcomeUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+
+class Scripted:
+    """A server that sends what it is told to, and what it hears."""
+
+    def __init__(self) -> None:
+        self.heard = bytearray()
+        self.open = 0
+        self._writers: list[asyncio.StreamWriter] = []
+        self._changed = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        self.open += 1
+        while data := await reader.read(65536):
+            self.heard += data
+            self._changed.set()
+        self.open -= 1
+        self._changed.set()
+        writer.close()
+
+    def send(self, data: bytes) -> None:
+        self._writers[-1].write(data)
+
+    def hang_up(self) -> None:
+        self._writers[-1].close()
+
+    async def until_heard(self, data: bytes) -> None:
+        await self._until(lambda: data in self.heard)
+
+    async def until_closed(self) -> None:
+        await self._until(lambda: not self.open)
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not done():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@asynccontextmanager
+async def scripted(password: str = "") -> AsyncIterator[tuple[Scripted, RedisClient]]:
+    """A server, and a client of it that waits a second, or as long as a call says."""
+    server = Scripted()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    own = f"default:{password}@" if password else ""
+    client = RedisClient(RedisConfig(f"redis://{own}127.0.0.1:{port}/0", command_timeout=1))
+    try:
+        yield server, client
+    finally:
+        await client.aclose()
+        listening.close()
+
+
+async def test_answers_in_pieces_and_in_one_are_the_same() -> None:
+    async with scripted() as (server, client):
+        asking = asyncio.gather(client.execute("GET", "a"), client.execute("LRANGE", "b", 0, -1), client.get("c"))
+        await server.until_heard(b"GET\r\n$1\r\nc")
+        for byte in b"$3\r\none\r\n*2\r\n$1\r\nx\r\n*1\r\n:7\r\n$-":
+            server.send(bytes([byte]))
+            await asyncio.sleep(0)
+        server.send(b"1\r\n")
+        assert list(await asking) == ["one", ["x", [7]], None]
+
+
+async def test_what_came_before_nonsense_is_told_and_the_rest_is_in_doubt() -> None:
+    async with scripted() as (server, client):
+        asking = asyncio.gather(client.execute("INCR", "a"), client.execute("INCR", "b"), return_exceptions=True)
+        await server.until_heard(b"b\r\n")
+        server.send(b":1\r\nHTTP/1.1 400 Bad Request\r\n")
+        first, second = await asking
+        assert first == 1
+        assert isinstance(second, OutcomeUnknown)
+        await server.until_closed()
+
+
+async def test_what_came_before_a_server_that_loads_is_told() -> None:
+    async with scripted() as (server, client):
+        asking = asyncio.gather(client.execute("INCR", "a"), client.execute("INCR", "b"), return_exceptions=True)
+        await server.until_heard(b"b\r\n")
+        server.send(b":1\r\n-LOADING Redis is loading the dataset in memory\r\n")
+        first, second = await asking
+        assert first == 1
+        assert isinstance(second, Unavailable)
+
+
+async def test_an_error_inside_an_answer_is_that_parts_own() -> None:
+    async with scripted() as (server, client):
+        asking = asyncio.create_task(client.execute("EXEC2", "a"))
+        await server.until_heard(b"EXEC2")
+        server.send(b"*2\r\n+OK\r\n-WRONGTYPE Operation against a key\r\n")
+        assert [type(part).__name__ for part in await asking] == ["str", "WrongType"]
+
+
+async def test_each_caller_waits_as_long_as_it_said() -> None:
+    """One timer serves them all, whatever order they come in."""
+    loop = asyncio.get_running_loop()
+
+    async def waited(client: RedisClient, seconds: float) -> float:
+        began = loop.time()
+        with pytest.raises(OutcomeUnknown, match=f"{seconds:.1f} s"):
+            await client.execute("GET", "a", seconds=seconds)
+        return loop.time() - began
+
+    async with scripted() as (server, client):
+        opened = asyncio.create_task(client.execute("PING"))
+        await server.until_heard(b"PING")
+        server.send(b"+PONG\r\n")
+        assert await opened == "PONG"
+        times = (0.3, 0.1, 0.2, 0.1)
+        for said, took in zip(times, await asyncio.gather(*(waited(client, one) for one in times)), strict=True):
+            assert said <= took < said + 0.1
+        await server.until_closed()
+
+
+@pytest.mark.parametrize("password", ["", "p"])
+async def test_a_connection_on_which_nothing_is_answered_is_closed(password: str) -> None:
+    async with scripted(password) as (server, client):
+        with pytest.raises(Unavailable):
+            await client.execute("GET", "a", seconds=0.1)
+        await server.until_closed()
+
+
+async def test_closing_tells_those_who_wait_on_a_connection_that_was_given_up() -> None:
+    async with scripted() as (server, client):
+        patient = asyncio.create_task(client.execute("GET", "a", seconds=60))
+        await server.until_heard(b"GET\r\n$1\r\na")
+        with pytest.raises(OutcomeUnknown):
+            await client.execute("GET", "b", seconds=0.1)
+        assert not patient.done()
+        await client.aclose()
+        with pytest.raises(OutcomeUnknown, match="lost"):
+            await patient
+        await server.until_closed()
