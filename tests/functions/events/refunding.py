@@ -16,6 +16,8 @@ from tools.local.phonepe.refunds import Refund
 from tools.local.phonepe.webhooks import build_refund_event
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.stack import Stack
     from tools.sample_data import Checkout
 
@@ -91,3 +93,8 @@ def documents(stack: Stack) -> dict[str, list[dict[str, Any]]]:
         "invoices": stack.rows("select * from invoices order by number"),
         "credit_notes": stack.rows("select * from credit_notes order by number"),
     }
+
+
+def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What a person would be woken by."""
+    return [fields["alert"] for record in caplog.records if "alert" in (fields := vars(record).get("fields", {}))]
