@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 async def enqueue_documents(workspace_id: str, payment_id: str, *, scope: str) -> None:
     """Enqueue the job for one payment, once for each ``scope``: the payment itself, or one of its refunds.
 
-    A payment that is gone, with its workspace, needs no document that does not exist yet.
+    A payment that is gone, with its workspace, has its documents: it could not go before.
 
     Raises:
         Unavailable: it could not be enqueued now.

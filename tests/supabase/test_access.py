@@ -211,7 +211,7 @@ def test_functions_have_a_fixed_search_path_and_one_is_for_users(db: Database) -
         from pg_proc p where pronamespace = 'public'::regnamespace
         """
     ).fetchall()
-    assert len(rows) == 8
+    assert len(rows) == 9
     for row in rows:
         assert row["proconfig"] == ['search_path=""']
         assert row["callers"] == (["authenticated"] if row["proname"] == "user_owns_workspace" else [])

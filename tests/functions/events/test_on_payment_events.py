@@ -113,6 +113,8 @@ async def test_each_refund_is_a_task_of_its_own(stack: Stack, queue: Queue) -> N
 async def test_a_payment_that_is_gone_needs_nothing(stack: Stack, queue: Queue) -> None:
     paid, other = Payment(stack, Billing()), Payment(stack, Billing())
     gone = completion(paid)
+    await paid.issue()
+    stack.rows("update invoices set pdf_object = 'a.pdf', pdf_sha256 = repeat('0', 64)")
     stack.rows("delete from auth.users where id = %s", paid.user_id)
     assert (await deliver(completed, gone)).status == 204
     foreign = PaymentCompleted(
