@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BUDGETS = budgets.read()
 NEW = {
     # Upper bounds of a function just made; it gets exact numbers when the table is next rewritten.
-    "webhook": Budget(modules=40, packages=0, installed=50, bytes=280_000),
+    "webhook": Budget(modules=40, packages=0, installed=50, bytes=310_000),
     "event": Budget(modules=45, packages=0, installed=60, bytes=310_000),
     "job": Budget(modules=50, packages=0, installed=60, bytes=360_000),
     "api": Budget(modules=45, packages=0, installed=50, bytes=260_000),
