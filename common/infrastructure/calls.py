@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from common.errors import Unavailable
 from common.functions.deadline import remaining
-from common.infrastructure.errors import translate
+from common.infrastructure.errors import lacks_token, translate
 from common.infrastructure.tracing import span
 
 if TYPE_CHECKING:
@@ -43,16 +43,20 @@ async def call(
         Unavailable: it could not be done in time; other errors as `translate` has them.
     """
     from google.api_core import exceptions, retry_async  # noqa: PLC0415 - loaded with the client
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
     seconds = remaining(seconds)
     retry = retry_async.AsyncRetry(
-        predicate=lambda error: type(error).__name__ in transient, initial=0.05, maximum=0.5, timeout=seconds
+        predicate=lambda error: type(error).__name__ in transient and not lacks_token(error),
+        initial=0.05,
+        maximum=0.5,
+        timeout=seconds,
     )
     try:
         with span(what):
             async with asyncio.timeout(seconds):
                 return await method(**arguments, retry=retry, timeout=seconds)
-    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise translate(error, what) from error
     except TimeoutError as error:
         raise Unavailable(f"{what} took more than {seconds:.1f} s") from error
@@ -102,7 +106,7 @@ def _work(what: str, work: Callable[[float, Any], T], seconds: float) -> T:
     )
     try:
         return work(seconds, bounded)
-    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
         raise translate(error, what) from error
-    except (GoogleAuthError, OSError) as error:  # OSError: also of `requests`
+    except OSError as error:  # also of `requests`
         raise Unavailable(f"{what}: {type(error).__name__}") from error

@@ -16,7 +16,7 @@ from common import clock
 from common.errors import InvalidInput
 from common.functions import context
 from common.infrastructure.calls import call
-from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.endpoints import open_client
 from common.infrastructure.errors import NotFound
 from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
@@ -120,9 +120,8 @@ class CloudTasksClient:
                 CloudTasksGrpcAsyncIOTransport,
             )
 
-            channel = emulator_channel("CLOUD_TASKS_EMULATOR_HOST")
-            self._client = CloudTasksAsyncClient(
-                transport=CloudTasksGrpcAsyncIOTransport(channel=channel) if channel else None
+            self._client = open_client(
+                CloudTasksAsyncClient, CloudTasksGrpcAsyncIOTransport, "CLOUD_TASKS_EMULATOR_HOST"
             )
         return self._client
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from common.errors import Misconfigured
+from common.infrastructure.errors import translate
 
 if TYPE_CHECKING:
-    import grpc.aio
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 def emulator(variable: str) -> str | None:
@@ -27,9 +30,26 @@ def emulator(variable: str) -> str | None:
     return host or None
 
 
-def emulator_channel(variable: str) -> grpc.aio.Channel | None:
-    """A gRPC channel to the service that ``variable`` names, or None for Google's own; see `emulator`."""
+def open_client(client: Callable[..., T], transport: Callable[..., Any], variable: str) -> T:
+    """A generated asynchronous client, of the service that ``variable`` names or else of Google's own.
+
+    Args:
+        client: its class.
+        transport: the class of its transport over asynchronous gRPC.
+        variable: see `emulator`.
+
+    Raises:
+        Misconfigured: see `emulator`; or there are no credentials for Google's own.
+        Unavailable: there is no token for it now.
+
+    Example:
+        >>> client = open_client(PublisherAsyncClient, PublisherGrpcAsyncIOTransport, "PUBSUB_EMULATOR_HOST")
+    """
     import grpc.aio  # noqa: PLC0415 - at the first call of a client
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
     host = emulator(variable)
-    return grpc.aio.insecure_channel(host) if host else None
+    try:
+        return client(transport=transport(channel=grpc.aio.insecure_channel(host)) if host else None)
+    except GoogleAuthError as error:
+        raise translate(error, f"opening {getattr(client, '__name__', 'a client')}") from error

@@ -4,7 +4,8 @@ The vendor's own error is always the cause of ours:
 
 RaptorFlowError
 ├── InvalidInput         the service refuses the request itself
-├── Unavailable          down, slow, throttling
+├── Misconfigured        we have no credentials
+├── Unavailable          down, slow, throttling; or no token now for the credentials that we have
 ├── NotFound             the topic, queue, object … does not exist
 ├── AlreadyExists        what was to be created only is there already
 └── PermissionDenied     our service account may not
@@ -19,7 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from common.errors import InvalidInput, RaptorFlowError, Unavailable
+from common.errors import InvalidInput, Misconfigured, RaptorFlowError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +48,26 @@ _THROTTLED = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExce
 """BigQuery and Storage say so with 403, as if it were forbidden. https://cloud.google.com/bigquery/docs/error-messages"""
 
 
-def translate(error: Exception, what: str) -> RaptorFlowError:
-    """Our error for one of Google's; ``what`` was being done."""
-    from google.api_core import exceptions as google  # noqa: PLC0415 - loaded by whoever raised it
+_NO_TOKEN = "Getting metadata from plugin failed"  # noqa: S105 - gRPC's words where a client gets no token
+_NO_CREDENTIALS = (
+    "no credentials of Google that can be used: deploy with a service account; elsewhere run "
+    "`gcloud auth application-default login`, or name an emulator"
+)
+_NOT_REFRESHED = (
+    "Google gives no token for our credentials: see that the service account is there and enabled; elsewhere run "
+    "`gcloud auth application-default login` again"
+)
 
+
+def translate(error: Exception, what: str) -> RaptorFlowError:
+    """Our error for one of Google's, of its authentication library too; ``what`` was being done."""
+    from google.api_core import exceptions as google  # noqa: PLC0415 - loaded by whoever raised it
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415
+
+    if isinstance(error, DefaultCredentialsError):
+        return Misconfigured(f"{what}: {type(error).__name__}, {_NO_CREDENTIALS}")
+    if isinstance(error, GoogleAuthError) or lacks_token(error):
+        return Unavailable(f"{what}: {type(error).__name__}, {_NOT_REFRESHED}")
     kinds: list[tuple[tuple[type[Exception], ...], type[RaptorFlowError]]] = [
         ((google.Aborted,), Unavailable),  # a Conflict to the library, but nothing is there: others were at it, too
         ((google.NotFound,), NotFound),
@@ -64,6 +81,11 @@ def translate(error: Exception, what: str) -> RaptorFlowError:
     if ours is Unavailable:
         return Unavailable(f"{what}: {type(error).__name__}", _retry_after(error))
     return ours(f"{what}: {type(error).__name__}")
+
+
+def lacks_token(error: Exception) -> bool:
+    """Whether a call over gRPC failed because there was no token for it; the library has tried again by then."""
+    return _NO_TOKEN in str(error)
 
 
 def _retry_after(error: Exception) -> float | None:

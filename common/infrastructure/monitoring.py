@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from common.errors import InvalidInput
 from common.infrastructure.calls import call
-from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.endpoints import open_client
 from common.infrastructure.gcp import GCPClient
 from common.infrastructure.metrics import record_metric
 from common.lifecycle import per_loop
@@ -104,9 +104,8 @@ class CloudMonitoring:
                 AlertPolicyServiceGrpcAsyncIOTransport,
             )
 
-            channel = emulator_channel("CLOUD_MONITORING_EMULATOR_HOST")
-            self._client = AlertPolicyServiceAsyncClient(
-                transport=AlertPolicyServiceGrpcAsyncIOTransport(channel=channel) if channel else None
+            self._client = open_client(
+                AlertPolicyServiceAsyncClient, AlertPolicyServiceGrpcAsyncIOTransport, "CLOUD_MONITORING_EMULATOR_HOST"
             )
         return self._client
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import InvalidInput
 from common.infrastructure.calls import call
-from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.endpoints import open_client
 from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
 
@@ -86,10 +86,7 @@ class PubSubPublisher:
             from google.pubsub_v1 import PublisherAsyncClient  # noqa: PLC0415
             from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport  # noqa: PLC0415
 
-            channel = emulator_channel("PUBSUB_EMULATOR_HOST")
-            self._client = PublisherAsyncClient(
-                transport=PublisherGrpcAsyncIOTransport(channel=channel) if channel else None
-            )
+            self._client = open_client(PublisherAsyncClient, PublisherGrpcAsyncIOTransport, "PUBSUB_EMULATOR_HOST")
         return self._client
 
 

@@ -18,7 +18,7 @@ from google.pubsub_v1.types import StreamingPullRequest
 
 from common.errors import RaptorFlowError, Unavailable
 from common.infrastructure.calls import call
-from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.endpoints import open_client
 from common.infrastructure.errors import translate
 
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ class Subscriber:
         self._handler = handler
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        channel = emulator_channel("PUBSUB_EMULATOR_HOST")
-        self._client = SubscriberAsyncClient(
-            transport=SubscriberGrpcAsyncIOTransport(channel=channel) if channel else None
-        )
+        self._client = open_client(SubscriberAsyncClient, SubscriberGrpcAsyncIOTransport, "PUBSUB_EMULATOR_HOST")
         self._held: dict[str, tuple[float, int]] = {}
         """Ack id to since when we have the message, and its size."""
         self._room = asyncio.Event()
@@ -116,7 +113,7 @@ class Subscriber:
             except _FINAL as error:
                 raise translate(error, f"subscribing to {self._name}") from error
             except exceptions.GoogleAPICallError as error:
-                log.info("a stream of %s ended: %s", self._name, type(error).__name__)
+                log.info("%s", translate(error, f"a stream of {self._name} ended"))
             if time.monotonic() - opened > RETRY_SECONDS[1]:
                 wait = RETRY_SECONDS[0]
             await asyncio.sleep(wait)

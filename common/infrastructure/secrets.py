@@ -20,7 +20,7 @@ from common.config.secrets import MAX_VALUES, secret_values
 from common.errors import InvalidInput, Unavailable
 from common.functions.deadline import unbounded
 from common.infrastructure.calls import call
-from common.infrastructure.endpoints import emulator_channel
+from common.infrastructure.endpoints import open_client
 from common.infrastructure.errors import AlreadyExists, NotFound
 from common.infrastructure.gcp import GCPClient
 from common.lifecycle import per_loop
@@ -215,9 +215,10 @@ class SecretsManager:
                 SecretManagerServiceGrpcAsyncIOTransport,
             )
 
-            channel = emulator_channel("SECRET_MANAGER_EMULATOR_HOST")
-            self._client = SecretManagerServiceAsyncClient(
-                transport=SecretManagerServiceGrpcAsyncIOTransport(channel=channel) if channel else None
+            self._client = open_client(
+                SecretManagerServiceAsyncClient,
+                SecretManagerServiceGrpcAsyncIOTransport,
+                "SECRET_MANAGER_EMULATOR_HOST",
             )
         return self._client
 

@@ -121,7 +121,8 @@ def test_every_variable_that_the_code_reads_is_in_the_contract() -> None:
     for path in [*REPOSITORY.glob("common/**/*.py"), *REPOSITORY.glob("functions/**/*.py")]:
         text = path.read_text()
         read |= set(re.findall(r"os\.environ(?:\.get\(|\[)\s*\"([A-Z_]+)\"", text))
-        read |= set(re.findall(r"(?:_setting|emulator(?:_channel)?)\(\s*\"([A-Z_]+)\"", text))
+        read |= set(re.findall(r"(?:_setting|emulator)\(\s*\"([A-Z_]+)\"", text))
+        read |= set(re.findall(r"open_client\(\s*\w+,\s*\w+,\s*\"([A-Z_]+)\"", text))
         read |= {name.upper().replace("-", "_") for name in re.findall(r"secret_values\(\"([a-z-]+)\"", text)}
     assert read - platform <= {name.upper() for name in Settings.model_fields}
     assert {name.upper() for name in Settings.model_fields} <= read | {"GOOGLE_CLOUD_REGION"}
