@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, Response
 from common.config.logging_config import JsonFormatter
 from common.jobs import JobScheduler
 from common.lifecycle import aclose_all
+from tools.gateway_manifest import BrokenManifestError, check, follow, keep
 from tools.local.buckets import wire_buckets
 from tools.local.cloud import LocalCloud
 from tools.local.identity import Identity, InvalidToken, verify
@@ -218,22 +219,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path(".local"), help="the local cloud's folder (default: .local)")
     parser.add_argument("--manifest", type=Path, default=Path("functions.json"), help="default: functions.json")
     parser.add_argument("--port", type=int, default=8080, help="default: 8080")
-    parser.add_argument("--reload", action="store_true", help="start again when functions or common change")
+    parser.add_argument("--reload", action="store_true", help="start again when code or manifest change")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes")
     options = parser.parse_args(arguments)
-    if not options.manifest.exists():
-        print(f"{options.manifest} is missing: run `make manifest`", file=sys.stderr)
-        return 2
+    kept: Path = options.root.resolve() / "gateway" / str(options.port) / "functions.json"
     try:
+        check(options.manifest)
         LocalCloud(options.root).environment()
-    except CloudError as error:
+        keep(options.manifest, kept)
+    except (BrokenManifestError, CloudError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, BrokenManifestError) else 1
     os.environ[ROOT_VARIABLE] = str(options.root.resolve())
-    os.environ[MANIFEST_VARIABLE] = str(options.manifest.resolve())
+    os.environ[MANIFEST_VARIABLE] = str(kept)
     os.environ[URL_VARIABLE] = f"http://127.0.0.1:{options.port}"
     if options.with_parent:
         threading.Thread(target=_stop_with_parent, daemon=True).start()
+    stop = threading.Event()
+    if options.reload:
+        threading.Thread(target=follow, args=(options.manifest, kept, stop), daemon=True).start()
     uvicorn.run(
         "tools.gateway:application",
         factory=True,
@@ -242,8 +246,10 @@ def main(arguments: list[str] | None = None) -> int:
         loop="uvloop",
         log_level="warning",
         reload=options.reload,
-        reload_dirs=["functions", "common"] if options.reload else None,
+        reload_dirs=["functions", "common", str(kept.parent)] if options.reload else None,
+        reload_includes=[kept.name] if options.reload else None,
     )
+    stop.set()
     return 0
 
 

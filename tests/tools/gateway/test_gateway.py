@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.gateways import running_gateway
 from tests.serving import serving
 from tests.tools.gateway import ticked
 from tools.gateway import SIGNATURE_REMOVED
-from tools.gateway_process import free_port
 from tools.local.environment import INVOKER
 from tools.local.identity import Identity
 from tools.manifest_model import Trigger, load
@@ -125,27 +121,6 @@ async def test_a_schedule_of_the_manifest_is_fired_as_cloud_scheduler_does(cloud
     assert headers["x-cloudscheduler"] == "true"
     assert headers["x-cloudscheduler-jobname"] == "job-ticked"
     assert headers["x-cloudscheduler-scheduletime"].endswith(":00Z")
-
-
-def test_an_edited_function_is_served_without_a_restart(cloud: LocalCloud, stack: Stack, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    for name in ("common", "functions", "tools"):
-        shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "functions.json", copy)
-    source = copy / "functions/webhooks/phonepe/main.py"
-    with running_gateway(cloud, free_port(0), tmp_path / "gateway.log", reload=True, folder=copy) as running:
-        url = f"{running.url}/webhook-phonepe"
-        assert httpx.post(url, json={}).json()["detail"] == "the request is not authenticated"
-        source.write_text(source.read_text().replace("raise Unverified", 'raise Rejected(401, "who are you")'))
-        ends = time.monotonic() + 20
-        while time.monotonic() < ends:
-            try:
-                if httpx.post(url, json={}).json()["detail"] == "who are you":
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(f"it was not reloaded: {running.lines()}")
 
 
 def test_the_gateway_ends_with_whoever_started_it(gateway: RunningGateway) -> None:
