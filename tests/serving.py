@@ -10,7 +10,6 @@ import uvicorn
 
 from tools.gateway import Gateway
 from tools.gateway_process import free_port
-from tools.local.environment import INVOKER
 from tools.local.identity import Identity
 from tools.local.wiring import Wiring
 
@@ -27,15 +26,7 @@ async def serving(manifest: Manifest, cloud: LocalCloud, stack: Stack, **patienc
     """Serve ``manifest`` in this process, on the test's project; its URL. ``patience`` is `Wiring`'s."""
     port = free_port(0)
     url = f"http://127.0.0.1:{port}"
-    wiring = Wiring(
-        host=stack.environment["PUBSUB_EMULATOR_HOST"],
-        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
-        base_url=url,
-        invoker=INVOKER,
-        tasks_host=stack.environment["CLOUD_TASKS_EMULATOR_HOST"],
-        storage_url=stack.environment["STORAGE_EMULATOR_HOST"],
-        **patience,
-    )
+    wiring = Wiring.of(stack.environment, url, **patience)
     application = Gateway(manifest, Identity(cloud.root), wiring)
     server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=port, log_config=None))
     running = asyncio.create_task(server._serve())

@@ -94,15 +94,7 @@ class Stack:
 
     async def make_buckets(self) -> None:
         """Our buckets, empty, with the settings that they have when deployed."""
-        await wire_buckets(
-            Wiring(
-                host=self.environment["PUBSUB_EMULATOR_HOST"],
-                project=self.environment["GOOGLE_CLOUD_PROJECT"],
-                base_url="",
-                invoker=self.environment["INVOKER_EMAIL"],
-                storage_url=self.environment["STORAGE_EMULATOR_HOST"],
-            )
-        )
+        await wire_buckets(Wiring.of(self.environment, ""))
 
     async def make_topics(self) -> None:
         """The topics of the path, each with a subscription that keeps what is published."""

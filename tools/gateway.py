@@ -193,14 +193,7 @@ def application() -> Gateway:
     for name, value in cloud.environment().items():
         os.environ.setdefault(name, value)
     _keep_lines(cloud.root)
-    wiring = Wiring(
-        host=os.environ["PUBSUB_EMULATOR_HOST"],
-        project=os.environ["GOOGLE_CLOUD_PROJECT"],
-        base_url=os.environ[URL_VARIABLE],
-        invoker=os.environ["INVOKER_EMAIL"],
-        tasks_host=os.environ["CLOUD_TASKS_EMULATOR_HOST"],
-        storage_url=os.environ["STORAGE_EMULATOR_HOST"],
-    )
+    wiring = Wiring.of(os.environ, os.environ[URL_VARIABLE])
     return Gateway(load(Path(os.environ[MANIFEST_VARIABLE])), Identity(cloud.root), wiring)
 
 

@@ -103,44 +103,6 @@ async def test_it_is_asked_once_for_all_and_again_when_it_is_no_longer_fresh(
     assert reads == 2
 
 
-async def test_who_gives_up_takes_the_answer_from_nobody(
-    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await manager.set_secret("token", "one")
-    read = SecretsManager._read
-
-    async def slow(self: SecretsManager, name: str) -> str:
-        await asyncio.sleep(0.1)
-        return await read(self, name)
-
-    monkeypatch.setattr(SecretsManager, "_read", slow)
-    impatient = asyncio.create_task(manager.get_secret("token"))
-    patient = asyncio.create_task(manager.get_secret("token"))
-    await asyncio.sleep(0.02)
-    impatient.cancel()
-    assert await patient == "one"
-
-
-async def test_who_has_little_time_left_takes_the_answer_from_nobody(
-    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await manager.set_secret("token", "one")
-    read = SecretsManager._read
-
-    async def slow(self: SecretsManager, name: str) -> str:
-        await asyncio.sleep(0.2)
-        return await read(self, name)
-
-    async def within(seconds: float) -> str:
-        async with deadline.within(seconds):
-            return await manager.get_secret("token")
-
-    monkeypatch.setattr(SecretsManager, "_read", slow)
-    late, early = await asyncio.gather(within(0.1), within(3), return_exceptions=True)
-    assert isinstance(late, deadline.DeadlineExceeded)
-    assert early == "one"
-
-
 class Held:
     """Holds Secret Manager's answers to reads back until `let_go`."""
 
@@ -155,12 +117,38 @@ class Held:
         return answer
 
 
-async def test_what_is_set_while_a_read_is_under_way_is_what_is_read(
-    manager: SecretsManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def held(manager: SecretsManager, monkeypatch: pytest.MonkeyPatch) -> Held:
+    made = Held(manager._secrets())
+    monkeypatch.setattr(manager._secrets(), "access_secret_version", made.access_secret_version)
+    return made
+
+
+async def test_who_gives_up_takes_the_answer_from_nobody(manager: SecretsManager, held: Held) -> None:
+    await manager.set_secret("token", "one")
+    impatient = asyncio.create_task(manager.get_secret("token"))
+    patient = asyncio.create_task(manager.get_secret("token"))
+    await held.answered.wait()
+    impatient.cancel()
+    held.let_go.set()
+    assert await patient == "one"
+
+
+async def test_who_has_little_time_left_takes_the_answer_from_nobody(manager: SecretsManager, held: Held) -> None:
+    async def within(seconds: float) -> str:
+        async with deadline.within(seconds):
+            return await manager.get_secret("token")
+
+    await manager.set_secret("token", "one")
+    late, early = asyncio.create_task(within(0.1)), asyncio.create_task(within(3))
+    with pytest.raises(deadline.DeadlineExceeded):
+        await late
+    held.let_go.set()
+    assert await early == "one"
+
+
+async def test_what_is_set_while_a_read_is_under_way_is_what_is_read(manager: SecretsManager, held: Held) -> None:
     await manager.set_secret("token", "old")
-    held = Held(manager._secrets())
-    monkeypatch.setattr(manager._secrets(), "access_secret_version", held.access_secret_version)
     before = asyncio.create_task(manager.get_secret("token"))
     await held.answered.wait()
     await manager.set_secret("token", "new")

@@ -22,14 +22,15 @@ from tools.local.environment import Secrets, load_secrets
 from tools.local.state import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
 
     from tools.local.identity import Identity
 
-    Start = Callable[["Context", int], AbstractAsyncContextManager[None]]
+    Running = AbstractAsyncContextManager[None]
+    Start = Callable[["Context", int], Running]
 
 REPOSITORY = Path(__file__).parents[2]
 _PROBE_SECONDS = 2.0
@@ -53,23 +54,22 @@ class Context:
     secrets: Secrets
 
 
-@asynccontextmanager
-async def _pubsub(context: Context, port: int) -> AsyncIterator[None]:
+def _pubsub(context: Context, port: int) -> Running:
     from tools.local.pubsub.server import start  # noqa: PLC0415 - the launcher reads only the names
 
-    server = await start(port, sign=context.identity.sign)
-    try:
-        yield
-    finally:
-        await server.stop()
+    return _until_stopped(start(port, sign=context.identity.sign))
 
 
-@asynccontextmanager
-async def _storage(context: Context, port: int) -> AsyncIterator[None]:
+def _tasks(context: Context, port: int) -> Running:
+    from tools.local.tasks.server import start  # noqa: PLC0415
+
+    return _until_stopped(start(port, sign=context.identity.sign))
+
+
+def _storage(context: Context, port: int) -> Running:
     from tools.local.storage.app import application  # noqa: PLC0415
 
-    async with serve(application(context.root), port):
-        yield
+    return serve(application(context.root), port)
 
 
 @asynccontextmanager
@@ -82,64 +82,37 @@ async def _bigquery(context: Context, port: int) -> AsyncIterator[None]:
     made.state.service.close()
 
 
-@asynccontextmanager
-async def _operations(context: Context, port: int) -> AsyncIterator[None]:
+def _operations(_context: Context, port: int) -> Running:
     from tools.local.operations.server import start  # noqa: PLC0415
 
-    del context
-    server = await start(port)
-    try:
-        yield
-    finally:
-        await server.stop(grace=None)
+    return _until_stopped(start(port), grace=None)
 
 
-@asynccontextmanager
-async def _vertex(context: Context, port: int) -> AsyncIterator[None]:
+def _vertex(_context: Context, port: int) -> Running:
     from tools.local.vertex.app import application  # noqa: PLC0415
 
-    del context
-    async with serve(application(), port):
-        yield
+    return serve(application(), port)
 
 
-@asynccontextmanager
-async def _slack(context: Context, port: int) -> AsyncIterator[None]:
+def _slack(context: Context, port: int) -> Running:
     from tools.local.slack import application  # noqa: PLC0415
 
-    async with serve(application(context.secrets.slack_path), port):
-        yield
+    return serve(application(context.secrets.slack_path), port)
 
 
-@asynccontextmanager
-async def _tasks(context: Context, port: int) -> AsyncIterator[None]:
-    from tools.local.tasks.server import start  # noqa: PLC0415
-
-    server = await start(port, sign=context.identity.sign)
-    try:
-        yield
-    finally:
-        await server.stop()
-
-
-@asynccontextmanager
-async def _phonepe(context: Context, port: int) -> AsyncIterator[None]:
+def _phonepe(context: Context, port: int) -> Running:
     from tools.local.phonepe.app import application  # noqa: PLC0415
 
-    async with serve(application(context.secrets), port):
-        yield
+    return serve(application(context.secrets), port)
 
 
-@asynccontextmanager
-async def _mail(context: Context, port: int) -> AsyncIterator[None]:
+def _mail(context: Context, port: int) -> Running:
     from tools.local.mail.app import application  # noqa: PLC0415
 
-    async with serve(application(context.secrets.resend_api_key), port):
-        yield
+    return serve(application(context.secrets.resend_api_key), port)
 
 
-@asynccontextmanager
-async def _identity(context: Context, port: int) -> AsyncIterator[None]:
+def _identity(context: Context, port: int) -> Running:
     from starlette.applications import Starlette  # noqa: PLC0415
     from starlette.responses import JSONResponse  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
@@ -150,8 +123,7 @@ async def _identity(context: Context, port: int) -> AsyncIterator[None]:
     async def health(_request: Request) -> JSONResponse:
         return JSONResponse({"services": list(SERVICES)})
 
-    async with serve(Starlette(routes=[Route("/jwks.json", jwks), Route("/health", health)]), port):
-        yield
+    return serve(Starlette(routes=[Route("/jwks.json", jwks), Route("/health", health)]), port)
 
 
 SERVICES: Mapping[str, Start] = {
@@ -166,6 +138,16 @@ SERVICES: Mapping[str, Start] = {
     "mail": _mail,
     "identity": _identity,  # last: once its /health answers, all are up
 }
+
+
+@asynccontextmanager
+async def _until_stopped(starting: Awaitable[Any], **how: Any) -> AsyncIterator[None]:
+    """Start a server, and stop it, ``how`` its ``stop`` is told, when the context ends."""
+    server = await starting
+    try:
+        yield
+    finally:
+        await server.stop(**how)
 
 
 @asynccontextmanager

@@ -51,6 +51,19 @@ class Wiring:
     maximum_backoff: timedelta = timedelta(seconds=10)
     attempts: int = MAX_DELIVERY_ATTEMPTS
 
+    @classmethod
+    def of(cls, environment: Mapping[str, str], base_url: str, **patience: Any) -> Wiring:
+        """Of the local cloud whose addresses stand in ``environment``; ``patience`` is back-off and attempts."""
+        return cls(
+            host=environment["PUBSUB_EMULATOR_HOST"],
+            project=environment["GOOGLE_CLOUD_PROJECT"],
+            base_url=base_url,
+            invoker=environment["INVOKER_EMAIL"],
+            tasks_host=environment["CLOUD_TASKS_EMULATOR_HOST"],
+            storage_url=environment["STORAGE_EMULATOR_HOST"],
+            **patience,
+        )
+
     def topic(self, name: str) -> str:
         """The full name of a topic."""
         return f"projects/{self.project}/topics/{name}"

@@ -12,7 +12,6 @@ import pytest
 from google.cloud.tasks_v2 import CloudTasksAsyncClient, types
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 
-from tools.local.environment import INVOKER
 from tools.local.queues import wire_queues
 from tools.local.wiring import Wiring
 from tools.manifest_model import RateClass, load
@@ -26,13 +25,7 @@ NAME = "job-generate-invoice"
 
 @pytest.fixture
 def wiring(stack: Stack) -> Wiring:
-    return Wiring(
-        host=stack.environment["PUBSUB_EMULATOR_HOST"],
-        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
-        base_url="http://127.0.0.1:8080",
-        invoker=INVOKER,
-        tasks_host=stack.environment["CLOUD_TASKS_EMULATOR_HOST"],
-    )
+    return Wiring.of(stack.environment, "http://127.0.0.1:8080")
 
 
 async def queues(wiring: Wiring) -> dict[str, types.Queue]:

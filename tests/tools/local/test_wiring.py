@@ -27,12 +27,7 @@ NAME = "event-on-phonepe-event"
 
 @pytest.fixture
 def wiring(stack: Stack) -> Wiring:
-    return Wiring(
-        host=stack.environment["PUBSUB_EMULATOR_HOST"],
-        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
-        base_url="http://127.0.0.1:1",
-        invoker=INVOKER,
-    )
+    return Wiring.of(stack.environment, "http://127.0.0.1:1")
 
 
 def only(*names: str, **trigger: Any) -> Manifest:

@@ -93,42 +93,38 @@ async def test_a_message_whose_handler_raises_comes_again(
     assert caplog.text.count("comes again") == 2
 
 
-async def test_no_more_is_handled_at_a_time_than_wanted(pubsub: PubSubClient, project: Project) -> None:
+class Crowd:
+    """A handler that takes a while, and counts how many of it run at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._running = self.most = self.done = 0
+
+    async def __call__(self, _message: PulledMessage) -> None:
+        self._running += 1
+        self.most = max(self.most, self._running)
+        await asyncio.sleep(self._seconds)
+        self._running -= 1
+        self.done += 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "limits", "most"),
+    [
+        pytest.param([b"%d" % number for number in range(40)], {"max_messages": 3}, 3, id="messages"),
+        pytest.param([b"x" * 2000] * 4, {"max_bytes": 1000}, 1, id="large"),
+    ],
+)
+async def test_no_more_is_handled_at_a_time_than_wanted(
+    pubsub: PubSubClient, project: Project, messages: list[bytes], limits: dict[str, int], most: int
+) -> None:
     topic = await project.topic()
     await project.subscription(topic)
-    running = most = done = 0
-
-    async def handle(_message: PulledMessage) -> None:
-        nonlocal running, most, done
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02)
-        running -= 1
-        done += 1
-
-    await project.publish(topic, *(b"%d" % number for number in range(40)))
-    async with subscribed(pubsub, handle, max_messages=3):
-        await eventually(lambda: done == 40, within=15)
-    assert most == 3
-
-
-async def test_large_messages_are_handled_one_by_one(pubsub: PubSubClient, project: Project) -> None:
-    topic = await project.topic()
-    await project.subscription(topic)
-    running = most = done = 0
-
-    async def handle(_message: PulledMessage) -> None:
-        nonlocal running, most, done
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.05)
-        running -= 1
-        done += 1
-
-    await project.publish(topic, *(b"x" * 2000 for _number in range(4)))
-    async with subscribed(pubsub, handle, max_bytes=1000):
-        await eventually(lambda: done == 4, within=15)
-    assert most == 1
+    crowd = Crowd(0.03)
+    await project.publish(topic, *messages)
+    async with subscribed(pubsub, crowd, **limits):
+        await eventually(lambda: crowd.done == len(messages), within=15)
+    assert crowd.most == most
 
 
 async def test_a_key_s_messages_are_handled_in_order(pubsub: PubSubClient, project: Project) -> None:
