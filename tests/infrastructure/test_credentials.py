@@ -19,33 +19,15 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 )
 
 from common.errors import Misconfigured, Unavailable
-from common.infrastructure.bigquery import bigquery_client
 from common.infrastructure.calls import call, call_blocking
-from common.infrastructure.cloud_tasks import cloud_tasks_client
-from common.infrastructure.monitoring import Condition, cloud_monitoring
-from common.infrastructure.pubsub_client import pubsub_client
-from common.infrastructure.secrets import secrets_manager
-from common.infrastructure.storage import cloud_storage
 from common.lifecycle import aclose_all
+from tests.infrastructure.clients import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 WHAT_TO_DO = "gcloud auth application-default login"
-CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
-    "publish": lambda: pubsub_client().publish("payment-completed", b"{}"),
-    "pull": lambda: pubsub_client().subscribe("worker", lambda _message: never()),
-    "tasks": lambda: cloud_tasks_client().create_task("job-count", "job-count", {}),
-    "secrets": lambda: secrets_manager().get_secret("token-of-a-test"),
-    "monitoring": lambda: cloud_monitoring().create_alert_policy("slow", [Condition("raptorflow_request_seconds", 1)]),
-    "storage": lambda: cloud_storage().download_file("assets", "a"),
-    "bigquery": lambda: bigquery_client().execute_query("select 1"),
-}
-
-
-async def never() -> None:
-    raise AssertionError
 
 
 @pytest.fixture(autouse=True)
