@@ -31,7 +31,7 @@ class RequestContext:
         trace: 32 hexadecimal digits, the same from the webhook to the mail.
         span_id: 16 hexadecimal digits, this invocation's own.
         parent_id: the caller's span; empty where the trace starts here.
-        sampled: whether the caller records the trace.
+        sampled: whether the trace is recorded: whoever began it has decided; one that begins here is.
         execution_id: Google's id of the invocation, empty elsewhere.
         event_id: the CloudEvent's id, once it is known.
         outcome: how it ended: done, rejected, retry, drop, failed or disconnected.
@@ -63,7 +63,7 @@ class RequestContext:
             found = _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", ""))
             context.trace = found[1].lower() if found else secrets.token_hex(16)
             context.parent_id = f"{int(found[2]) % 2**64:016x}" if found and found[2] else ""
-            context.sampled = bool(found and found[3] == "1")
+            context.sampled = found is None or found[3] == "1"
         return context
 
     def continue_trace(self, traceparent: str | None) -> bool:

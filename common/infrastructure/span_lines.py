@@ -1,11 +1,10 @@
-"""Spans as log lines: OpenTelemetry's tracer where nothing else is exported. Imported at the first span.
+"""Spans as log lines: OpenTelemetry's tracer where nothing else is exported. Imported at the first recorded span.
 
 A line says what was done, below which span, for how long and whether it failed; `tools.trace` draws the tree again.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from contextlib import contextmanager
@@ -23,14 +22,14 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.status import Status, StatusCode
 
+from common.infrastructure.tracing import write
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span
     from opentelemetry.util.types import AnyValue, Attributes
-
-log = logging.getLogger("raptorflow.span")
 
 
 class LineTracerProvider(TracerProvider):
@@ -124,21 +123,6 @@ class LineSpan(NonRecordingSpan):
         if self._ended:
             return
         self._ended = True
-        took = time.perf_counter() - self._began
-        identity = self.get_span_context()
-        span: dict[str, Any] = {"name": self._name, "parent": self._parent, "seconds": round(took, 6)}
-        if self._failure:
-            span["failed"] = self._failure
-        if self._attributes:
-            span["attributes"] = self._attributes
-        log.info(
-            "%s %.1f ms%s",
-            self._name,
-            took * 1000,
-            f" failed: {self._failure}" if self._failure else "",
-            extra={
-                "fields": {"span": span},
-                "trace": f"{identity.trace_id:032x}",
-                "span_id": f"{identity.span_id:016x}",
-            },
-        )
+        took, own = time.perf_counter() - self._began, self.get_span_context()
+        trace, identity = f"{own.trace_id:032x}", f"{own.span_id:016x}"
+        write(self._name, trace, identity, self._parent, took, self._attributes, self._failure)

@@ -106,7 +106,7 @@ def _context(job: Job) -> RequestContext:
         function=outer.function if outer else f"queue_{job.queue_name}",
         trace=outer.trace if outer else secrets.token_hex(16),
         span_id=secrets.token_hex(8),
-        sampled=outer.sampled if outer else False,
+        sampled=outer.sampled if outer else True,
         execution_id=outer.execution_id if outer else "",
         event_id=job.job_id,
     )

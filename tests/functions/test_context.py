@@ -38,6 +38,7 @@ def test_a_malformed_trace_starts_a_new_one(headers: dict[str, str]) -> None:
     first, second = (context.RequestContext.from_headers(headers, function="f") for _ in range(2))
     assert len(first.trace) == 32
     assert first.trace not in {second.trace, TRACE, "0" * 32}
+    assert first.sampled
 
 
 def test_an_execution_id_that_could_forge_a_log_line_is_ignored() -> None:

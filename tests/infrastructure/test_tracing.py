@@ -96,6 +96,56 @@ def test_a_failure_is_told_by_its_kind_alone(running: context.RequestContext, ca
     assert "what was sent" not in caplog.text
 
 
+UNSAMPLED = {**HEADERS, "traceparent": f"00-{TRACE}-{CALLER}-00"}
+
+
+def test_of_a_trace_that_is_not_sampled_a_span_is_no_line_and_no_link(caplog: pytest.LogCaptureFixture) -> None:
+    running = context.RequestContext.from_headers(UNSAMPLED, function="webhook-example")
+    with caplog.at_level(logging.INFO), context.bind(running), span("outer", kind="test") as outer:
+        outer.set_attribute("more", 1)
+        with span("inner"):
+            assert running.traceparent == f"00-{TRACE}-{running.span_id}-00"
+    assert spans(caplog) == {}
+
+
+def test_of_a_trace_that_is_not_sampled_what_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    running = context.RequestContext.from_headers(UNSAMPLED, function="webhook-example")
+    with (
+        caplog.at_level(logging.INFO),
+        context.bind(running),
+        pytest.raises(Unavailable),
+        span("call", kind="test") as call,
+    ):
+        call.set_attribute("more", 1)
+        raise Unavailable("what was sent")
+    said = spans(caplog)["call"]
+    assert (said["trace"], said["parent"], said["failed"]) == (TRACE, running.span_id, "Unavailable")
+    assert said["attributes"] == {"kind": "test", "more": 1}
+    assert said["id"] not in {running.span_id, CALLER}
+    assert "what was sent" not in caplog.text
+
+
+def test_without_with_a_trace_that_is_not_sampled_writes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    cloud = CloudTracing()
+    with caplog.at_level(logging.INFO), context.bind(context.RequestContext.from_headers(UNSAMPLED, function="f")):
+        cloud.start_span("outer")
+        cloud.end_span()
+    assert spans(caplog) == {}
+
+
+def test_opentelemetry_is_not_imported_for_a_trace_that_is_not_sampled() -> None:
+    code = f"""if True:
+    import sys
+    from common.functions import context
+    from common.infrastructure.tracing import span
+    headers = {UNSAMPLED!r}
+    with context.bind(context.RequestContext.from_headers(headers, function="f")), span("call"):
+        pass
+    sys.exit("opentelemetry" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": "."})
+
+
 def test_outside_of_an_invocation_a_span_begins_a_trace(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO), span("script"):
         pass
