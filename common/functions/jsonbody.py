@@ -27,7 +27,7 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number)
+        value = _DECODER.decode(text)
         if "\\u" in text:  # only an escape can smuggle a lone surrogate past the decoder
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
@@ -80,3 +80,6 @@ def _check_depth(value: Any, left: int) -> None:
             raise InvalidInput(f"the body is nested deeper than {MAX_DEPTH} levels")
         for child in value.values() if isinstance(value, dict) else value:
             _check_depth(child, left - 1)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number)

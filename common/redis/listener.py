@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
+from common.backoff import pauses
 from common.errors import Misconfigured, RaptorFlowError, Unavailable
 from common.functions.deadline import remaining
 from common.lifecycle import per_loop
-from common.redis.backoff import pauses
 from common.redis.client import redis_client
 from common.redis.wire import pack_internal
 

@@ -18,10 +18,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from common import ids
+from common.backoff import pauses
 from common.errors import InvalidInput, RaptorFlowError
 from common.functions.deadline import remaining
 from common.redis import keys
-from common.redis.backoff import pauses
 from common.redis.errors import LockHeld, LockLost, LockTimeout
 from common.redis.leases import Lease, give_back, keep, renew, take, warn
 from common.redis.values import milliseconds

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from common.backoff import pauses
 from common.errors import Unavailable
 from common.lifecycle import per_loop
 from common.redis import keys
-from common.redis.backoff import pauses
 from common.redis.client import redis_client
 from common.redis.listener import listener
 

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from common.backoff import pauses
 from common.errors import InvalidInput, RaptorFlowError, Unavailable
 from common.functions.context import RequestContext, bind, current
-from common.redis.backoff import pauses
 from common.redis.errors import LeaseLost
 from common.redis.heartbeat import Heartbeat
 from common.redis.moments import from_ms

@@ -20,9 +20,9 @@ import logging
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
+from common.backoff import pauses
 from common.errors import RaptorFlowError
 from common.redis import keys
-from common.redis.backoff import pauses
 from common.redis.client import redis_client
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from common import clock
+from common.backoff import pauses
 from common.errors import RaptorFlowError, Unavailable
 from common.functions.deadline import remaining
-from common.redis.backoff import pauses
 from common.redis.errors import InvalidJob
 from common.redis.queue import QueueService
 from common.redis.queue_bells import Bell, hearing, new_bell

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+AS_THE_FRONT_END = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+"""What Google's front end adds to a request: a trace that is not sampled, as nearly all of them.
+
+"sampled at a rate of 0.1 requests per second for each Cloud Run container instance":
+https://cloud.google.com/run/docs/trace
+"""
+
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """The bytes of one."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scripts.benchmarks.bench import Bench
 
 CONNECTIONS, REQUESTS = 32, 3200
-REQUEST = load.request("POST", "/", {"content-type": "application/json"}, b"{}")
+REQUEST = load.request("POST", "/", {**load.AS_THE_FRONT_END, "content-type": "application/json"}, b"{}")
 
 
 def measure(bench: Bench) -> list[Row]:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     # From the bottom to the top. A module belongs to the longest name that it starts with, and imports its own entry
     # or entries below; two entries of one layer do not know each other.
-    ("common.clock", "common.errors", "common.ids", "common.lifecycle"),
+    ("common.backoff", "common.clock", "common.errors", "common.ids", "common.lifecycle"),
     ("common.functions.context", "common.functions.deadline", "common.functions.jsonbody"),
     ("common.config",),
     ("common.redis", "common.infrastructure", "common.database"),

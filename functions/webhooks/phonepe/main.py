@@ -7,11 +7,13 @@ import logging
 from common.errors import InvalidInput, Misconfigured
 from common.events.message import message_attributes
 from common.functions import Rejected, Request, Unverified, serve, webhook
+from common.lifecycle import per_loop
 from common.webhooks.phonepe import parse_event
 
 from .endpoint import PhonePeEndpoint
 
 log = logging.getLogger(__name__)
+_endpoint = per_loop(PhonePeEndpoint.from_environment)
 
 
 @webhook(
@@ -25,7 +27,7 @@ async def phonepe(request: Request) -> None:
     Nothing is remembered before the publish succeeded: a crash costs a duplicate, never a payment.
     """
     try:
-        endpoint = PhonePeEndpoint.from_environment()
+        endpoint = _endpoint()
     except Misconfigured as error:
         log.error("every webhook is refused: %s", error)  # noqa: TRY400 - the sentence says all, a stack nothing
         raise Rejected(401, "the request is not authenticated") from None

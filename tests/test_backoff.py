@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from common.redis.backoff import pauses
+from common.backoff import pauses
 
 if TYPE_CHECKING:
     import pytest
