@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 
 from common.functions.outcomes import Rejected
 
@@ -76,15 +77,23 @@ async def read_body(request: StarletteRequest, limit: int) -> bytes:
         Rejected: 413.
         starlette.requests.ClientDisconnect: the caller left in the middle.
     """
-    too_large = Rejected(413, f"the body may have at most {limit} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
-        raise too_large
+        raise _too_large(limit)
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:  # Starlette's own generator does the same and takes twice as long
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise too_large
+            raise _too_large(limit)
         chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected(413, f"the body may have at most {limit} bytes")

@@ -40,7 +40,7 @@ METRICS = {
     },
     "raptorflow_span_seconds": {
         "kind": "histogram",
-        "description": "How long calls to other services took.",
+        "description": "How long calls to other services took, where the trace is sampled; every one that failed.",
         "unit": "s",
         "labels": ["span"],
         "line": "raptorflow.span",

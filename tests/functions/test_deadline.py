@@ -66,3 +66,47 @@ async def test_stopping_shortens_what_runs_and_lengthens_nothing() -> None:
     deadline.shorten_all(0.2)
     quick, shortened = await asyncio.gather(*tasks)
     assert quick < 0.2 <= shortened < 2
+
+
+async def test_each_ends_in_its_own_time_whatever_order_they_begin_in() -> None:
+    async def work(seconds: float) -> float:
+        started = time.monotonic()
+        with pytest.raises(deadline.DeadlineExceeded):
+            async with deadline.within(seconds):
+                await asyncio.sleep(10)
+        return time.monotonic() - started
+
+    times = (0.3, 0.1, 0.2, 0.1)
+    for asked, took in zip(times, await asyncio.gather(*map(work, times)), strict=True):
+        assert asked <= took < asked + 0.1
+
+
+async def test_an_inner_deadline_ends_before_the_outer_one_and_leaves_it_alone() -> None:
+    async with deadline.within(5):
+        with pytest.raises(deadline.DeadlineExceeded):
+            async with deadline.within(0.05):
+                await asyncio.sleep(10)
+        assert 4 < deadline.remaining(60) <= 5
+        await asyncio.sleep(0.01)
+
+
+async def test_one_that_swallows_the_cancellation_ends_all_the_same_once() -> None:
+    async with deadline.within(5):
+        with pytest.raises(deadline.DeadlineExceeded):
+            async with deadline.within(0.02):
+                try:
+                    await asyncio.sleep(10)
+                except asyncio.CancelledError:
+                    await asyncio.sleep(0.05)
+                    raise
+        await asyncio.sleep(0.02)
+
+
+def test_a_loop_has_its_own() -> None:
+    async def once() -> None:
+        with pytest.raises(deadline.DeadlineExceeded):
+            async with deadline.within(0.02):
+                await asyncio.sleep(10)
+
+    for _ in range(2):
+        asyncio.run(once())
