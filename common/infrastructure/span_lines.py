@@ -22,7 +22,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.status import Status, StatusCode
 
-from common.infrastructure.tracing import write
+from common.infrastructure.spans import write_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,4 +125,4 @@ class LineSpan(NonRecordingSpan):
         self._ended = True
         took, own = time.perf_counter() - self._began, self.get_span_context()
         trace, identity = f"{own.trace_id:032x}", f"{own.span_id:016x}"
-        write(self._name, trace, identity, self._parent, took, self._attributes, self._failure)
+        write_span(self._name, trace, identity, self._parent, took, self._attributes, self._failure)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import secrets
 import threading
 import time
@@ -27,17 +26,15 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from common.functions import context
+from common.infrastructure.spans import write_span
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, TracerProvider
-    from opentelemetry.util.types import AnyValue
 
     from common.infrastructure.otlp import Exporter
-
-log = logging.getLogger("raptorflow.span")
 
 Attribute = str | int | float | bool
 
@@ -85,7 +82,7 @@ def span(name: str, **attributes: Attribute) -> Iterator[Span | Unrecorded]:
             yield quiet
         except Exception as error:
             identity, seconds = secrets.token_hex(8), time.perf_counter() - began
-            write(name, running.trace, identity, running.span_id, seconds, quiet.attributes, type(error).__name__)
+            write_span(name, running.trace, identity, running.span_id, seconds, quiet.attributes, type(error).__name__)
             raise
         return
     from opentelemetry.trace.status import Status, StatusCode  # noqa: PLC0415 - at the first span that is recorded
@@ -102,36 +99,6 @@ def span(name: str, **attributes: Attribute) -> Iterator[Span | Unrecorded]:
             # Its kind only: a message may repeat what was sent.
             started.set_status(Status(StatusCode.ERROR, type(error).__name__))
             raise
-
-
-def write(
-    name: str,
-    trace: str,
-    identity: str,
-    parent: str,
-    seconds: float,
-    attributes: Mapping[str, AnyValue],
-    failure: str | None = None,
-) -> None:
-    """Write a span's line.
-
-    Args:
-        name: what was done.
-        trace: 32 hexadecimal digits.
-        identity: 16 of them, its own.
-        parent: the span above it; empty for none.
-        seconds: that it took.
-        attributes: what more is known of it.
-        failure: the kind of error that ended it.
-    """
-    told: dict[str, Any] = {"name": name, "parent": parent, "seconds": round(seconds, 6)}
-    if failure:
-        told["failed"] = failure
-    if attributes:
-        told["attributes"] = attributes
-    because = f" failed: {failure}" if failure else ""
-    fields = {"fields": {"span": told}, "trace": trace, "span_id": identity}
-    log.info("%s %.1f ms%s", name, seconds * 1000, because, extra=fields)
 
 
 def invocation(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
