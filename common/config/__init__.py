@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from common.config.settings import Environment, Settings, get_settings
+    from common.config.environment import Environment
+    from common.config.settings import Settings, get_settings
 
 __all__ = ["Environment", "Settings", "get_settings"]
 
@@ -14,4 +15,5 @@ __all__ = ["Environment", "Settings", "get_settings"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("common.config.settings"), name)
+    home = "environment" if name == "Environment" else "settings"
+    return getattr(import_module(f"common.config.{home}"), name)

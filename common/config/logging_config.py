@@ -15,6 +15,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from common.config.environment import Environment, environment, setting
 from common.config.redaction import read_secrets, redact, scrub
 from common.functions import context
 
@@ -48,10 +49,10 @@ def configure_logging() -> None:
     if any(isinstance(handler, _Handler) for handler in root.handlers):
         return
     handler = _Handler(sys.stdout)
-    deployed = bool(os.environ.get("K_SERVICE")) or os.environ.get("ENVIRONMENT", "dev") != "dev"
+    deployed = bool(os.environ.get("K_SERVICE")) or environment() is not Environment.DEV
     handler.setFormatter(JsonFormatter() if deployed else TextFormatter())
     root.addHandler(handler)
-    general, *exceptions = os.environ.get("LOG_LEVEL", "INFO").split(",")
+    general, *exceptions = setting("LOG_LEVEL").split(",")
     root.setLevel(_level(general))
     for talkative in _TALKATIVE:
         logging.getLogger(talkative).setLevel(logging.WARNING)

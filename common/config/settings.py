@@ -1,5 +1,8 @@
 """The whole environment contract (R66): what a deployment must set, what it may set, and what it must not.
 
+A variable that is set wins over ``.env``, that over what holds in the environment (`common.config.environment`), that
+over the defaults below; an empty one counts as not set.
+
 For the gateway, scripts, CI and deploy checks. Functions read the few variables that they need for themselves, since
 pydantic alone costs 1.6 times a bare cold start; a test holds their names and defaults equal to these.
 """
@@ -7,12 +10,13 @@ pydantic alone costs 1.6 times a bare cold start; a test holds their names and d
 from __future__ import annotations
 
 import functools
-from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.config.environment import DEFAULTS, Environment
 from common.errors import Misconfigured
 
 _REQUIRED_WHEN_DEPLOYED = (
@@ -20,8 +24,6 @@ _REQUIRED_WHEN_DEPLOYED = (
     "invoker_email",
     "upstash_redis_url",
     "database_url",
-    "phonepe_base_url",
-    "phonepe_auth_url",
     "phonepe_client_id",
     "phonepe_client_secret",
     "phonepe_merchant_id",
@@ -42,12 +44,23 @@ _EMULATORS = (
 )
 
 
-class Environment(StrEnum):
-    """Where the code runs."""
+_REAL_MONEY, _PLAY_MONEY = "api.phonepe.com", "api-preprod.phonepe.com"
 
-    DEV = "dev"
-    STAGING = "staging"
-    PROD = "prod"
+
+class _EnvironmentDefaults(PydanticBaseSettingsSource):
+    """What holds in the environment that the other sources have named."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Asked for by pydantic, for sources that know one field at a time."""
+        del field
+        chosen = self.current_state.get("environment", Environment.DEV)
+        defaults = DEFAULTS[Environment(chosen)] if chosen in set(Environment) else {}
+        return defaults.get(field_name.upper()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All of them."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -57,12 +70,27 @@ class Settings(BaseSettings):
         pydantic.ValidationError: a value is missing or wrong; the message names the variable, never the value.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from; the first one that has it wins."""
+        del file_secret_settings
+        return init_settings, env_settings, dotenv_settings, _EnvironmentDefaults(settings_cls)
 
     environment: Annotated[Environment, Field(description="dev, staging or prod")] = Environment.DEV
     log_level: Annotated[
         str, Field(description="a level, or a level and exceptions to it: INFO,common.redis=DEBUG")
-    ] = "INFO"
+    ] = ""
 
     google_cloud_project: Annotated[str, Field(description="the project's id")] = ""
     google_cloud_region: Annotated[str, Field(description="where everything lies")] = "asia-south1"
@@ -111,10 +139,10 @@ class Settings(BaseSettings):
     ] = SecretStr("")
 
     phonepe_base_url: Annotated[
-        str, Field(description="production https://api.phonepe.com/apis/pg, sandbox …api-preprod…/apis/pg-sandbox")
+        str, Field(description="PhonePe's API: its sandbox in staging, the real one in prod")
     ] = ""
     phonepe_auth_url: Annotated[
-        str, Field(description="production https://api.phonepe.com/apis/identity-manager/v1/oauth/token")
+        str, Field(description="where PhonePe gives tokens: its sandbox in staging, the real one in prod")
     ] = ""
     phonepe_client_id: Annotated[str, Field(description="from PhonePe's dashboard")] = ""
     phonepe_client_version: Annotated[str, Field(description="from PhonePe's dashboard")] = "1"
@@ -148,6 +176,14 @@ class Settings(BaseSettings):
     sender_email_address: Annotated[
         str, Field(description="where mails come from: RaptorFlow <billing@example.com>")
     ] = ""
+
+    @model_validator(mode="after")
+    def _real_money_is_paid_in_prod_only(self) -> Self:
+        wrong = _PLAY_MONEY if self.environment is Environment.PROD else _REAL_MONEY
+        for name in ("phonepe_base_url", "phonepe_auth_url"):
+            if urlsplit(getattr(self, name)).hostname == wrong:
+                raise ValueError(f"{name.upper()} must not be at {wrong} in {self.environment}")
+        return self
 
     @model_validator(mode="after")
     def _deployed_settings_are_complete_and_safe(self) -> Self:

@@ -25,4 +25,4 @@ class GCPClient:
 
     def get_region(self) -> str:
         """The region, Mumbai unless ``GOOGLE_CLOUD_REGION`` says otherwise."""
-        return os.environ.get("GOOGLE_CLOUD_REGION", DEFAULT_REGION)
+        return os.environ.get("GOOGLE_CLOUD_REGION") or DEFAULT_REGION

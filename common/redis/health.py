@@ -186,7 +186,7 @@ class RedisHealthChecker:
 
 
 def _quota() -> int:
-    megabytes = whole(os.environ.get("REDIS_MEMORY_QUOTA_MB", "256"))
+    megabytes = whole(os.environ.get("REDIS_MEMORY_QUOTA_MB") or "256")
     if not megabytes:
         raise Misconfigured("REDIS_MEMORY_QUOTA_MB must be a positive whole number: the megabytes of the plan")
     return megabytes * 1_000_000

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from common.config import Environment, Settings, get_settings
+from common.config.environment import DEFAULTS, setting
 from common.errors import Misconfigured
 from common.redis.config import RedisConfig
 from common.redis.health import RedisHealthChecker
+from functions.events.on_phonepe_event.client import PhonePeClient
 from functions.webhooks.phonepe.endpoint import PhonePeEndpoint
 
 DEPLOYED = {
@@ -22,8 +24,6 @@ DEPLOYED = {
     "INVOKER_EMAIL": "invoker@raptorflow-prod.iam.gserviceaccount.com",
     "UPSTASH_REDIS_URL": "rediss://default:redis-secret@apn1.upstash.io:6379",
     "DATABASE_URL": "postgresql://f:db-secret@pooler:6543/postgres?sslmode=require",
-    "PHONEPE_BASE_URL": "https://api.phonepe.com/apis/pg",
-    "PHONEPE_AUTH_URL": "https://api.phonepe.com/apis/identity-manager/v1/oauth/token",
     "PHONEPE_CLIENT_ID": "client",
     "PHONEPE_CLIENT_SECRET": "client-secret",
     "PHONEPE_MERCHANT_ID": "RAPTORFLOW",
@@ -81,6 +81,8 @@ def test_a_deployment_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, nam
         ("UPSTASH_REDIS_URL", "redis://default:redis-secret@host:6379"),
         ("ENVIRONMENT", "production"),
         ("PHONEPE_WEBHOOK_MODE", "none"),
+        ("PHONEPE_BASE_URL", "https://api-preprod.phonepe.com/apis/pg-sandbox"),
+        ("PHONEPE_AUTH_URL", "https://api-preprod.phonepe.com/apis/pg-sandbox/v1/oauth/token"),
     ],
 )
 def test_an_unsafe_deployment_is_refused_without_repeating_it(
@@ -99,6 +101,66 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert (settings.google_cloud_project, settings.log_level) == ("from-environment", "DEBUG")
 
 
+# --- what holds in an environment
+
+
+@pytest.mark.parametrize("where", list(Environment))
+def test_each_environment_has_defaults_of_its_own_which_the_hot_path_shares(
+    monkeypatch: pytest.MonkeyPatch, where: Environment
+) -> None:
+    deployed(monkeypatch, ENVIRONMENT=where)
+    settings = get_settings()
+    for name, value in DEFAULTS[where].items():
+        assert getattr(settings, name.lower()) == setting(name) == value
+    assert (
+        settings.phonepe_base_url
+        == {
+            Environment.DEV: "",
+            Environment.STAGING: "https://api-preprod.phonepe.com/apis/pg-sandbox",
+            Environment.PROD: "https://api.phonepe.com/apis/pg",
+        }[where]
+    )
+
+
+def test_the_file_may_name_the_environment(tmp_path: Path) -> None:
+    lines = [f"{name}={value}" for name, value in {**DEPLOYED, "ENVIRONMENT": "staging"}.items()]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    settings = get_settings()
+    assert settings.environment is Environment.STAGING
+    assert settings.phonepe_base_url == DEFAULTS[Environment.STAGING]["PHONEPE_BASE_URL"]
+
+
+def test_a_setting_wins_over_its_environment_and_an_empty_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(monkeypatch, PHONEPE_BASE_URL="https://phonepe.example/pg", LOG_LEVEL="")
+    settings = get_settings()
+    assert settings.phonepe_base_url == setting("PHONEPE_BASE_URL") == "https://phonepe.example/pg"
+    assert settings.log_level == setting("LOG_LEVEL") == "INFO"
+
+
+@pytest.mark.parametrize("where", [Environment.DEV, Environment.STAGING])
+@pytest.mark.parametrize("name", ["PHONEPE_BASE_URL", "PHONEPE_AUTH_URL"])
+def test_real_money_is_paid_in_prod_only(monkeypatch: pytest.MonkeyPatch, where: Environment, name: str) -> None:
+    deployed(monkeypatch, ENVIRONMENT=where, **{name: DEFAULTS[Environment.PROD][name]})
+    with pytest.raises(Misconfigured, match=f"{name} must not be at api.phonepe.com in {where}"):
+        get_settings()
+
+
+def test_an_environment_that_is_none_is_not_taken_for_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    with pytest.raises(Misconfigured, match="dev, staging, prod"):
+        setting("PHONEPE_BASE_URL")
+
+
+async def test_orders_are_confirmed_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    client = PhonePeClient()
+    assert (client._base, client._auth_url) == (
+        "https://api-preprod.phonepe.com/apis/pg-sandbox",
+        "https://api-preprod.phonepe.com/apis/pg-sandbox/v1/oauth/token",
+    )
+    await client.aclose()
+
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -112,7 +174,11 @@ def test_the_example_names_every_variable_with_its_default_and_explains_it() -> 
     }
     assert found == defaults
     for name in fields:
-        assert re.search(rf"^# .+\n{name.upper()}=", text, re.MULTILINE)
+        assert (told := re.search(rf"^(# .+\n)+{name.upper()}=", text, re.MULTILINE))
+        for where, values in DEFAULTS.items():
+            value = values.get(name.upper(), "")
+            assert value in told[0]
+            assert not value or where in told[0]
 
 
 def test_every_variable_that_the_code_reads_is_in_the_contract() -> None:
@@ -121,14 +187,18 @@ def test_every_variable_that_the_code_reads_is_in_the_contract() -> None:
     for path in [*REPOSITORY.glob("common/**/*.py"), *REPOSITORY.glob("functions/**/*.py")]:
         text = path.read_text()
         read |= set(re.findall(r"os\.environ(?:\.get\(|\[)\s*\"([A-Z_]+)\"", text))
-        read |= set(re.findall(r"(?:_setting|emulator)\(\s*\"([A-Z_]+)\"", text))
+        read |= set(re.findall(r"(?:setting|_required|emulator)\(\s*\"([A-Z_]+)\"", text))
         read |= set(re.findall(r"open_client\(\s*\w+,\s*\w+,\s*\"([A-Z_]+)\"", text))
         read |= {name.upper().replace("-", "_") for name in re.findall(r"secret_values\(\"([a-z-]+)\"", text)}
     assert read - platform <= {name.upper() for name in Settings.model_fields}
     assert {name.upper() for name in Settings.model_fields} <= read | {"GOOGLE_CLOUD_REGION"}
 
 
-def test_the_hot_path_has_the_same_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_hot_path_has_the_same_defaults(monkeypatch: pytest.MonkeyPatch, *, empty: bool) -> None:
+    if empty:
+        for name in Settings.model_fields:
+            monkeypatch.setenv(name.upper(), "")
     monkeypatch.setenv("PHONEPE_WEBHOOK_SECRETS", "k1:secret")
     endpoint, settings = PhonePeEndpoint.from_environment(), get_settings()
     assert endpoint.mode == settings.phonepe_webhook_mode

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from common import clock
+from common.config.environment import setting
 from common.config.secrets import secret_values
 from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.functions.deadline import remaining
@@ -33,8 +34,8 @@ class PhonePeClient:
     def __init__(self) -> None:
         import httpx  # noqa: PLC0415 - not before the first order
 
-        self._base = _setting("PHONEPE_BASE_URL").rstrip("/")
-        self._auth_url = os.environ.get("PHONEPE_AUTH_URL") or f"{self._base}/v1/oauth/token"
+        self._base = _required("PHONEPE_BASE_URL").rstrip("/")
+        self._auth_url = setting("PHONEPE_AUTH_URL") or f"{self._base}/v1/oauth/token"
         self._http = httpx.AsyncClient(follow_redirects=False)
         self._token = ""
         self._token_ends = 0.0
@@ -79,8 +80,8 @@ class PhonePeClient:
         if not secrets:
             raise Misconfigured("PHONEPE_CLIENT_SECRET is not set")
         form = {
-            "client_id": _setting("PHONEPE_CLIENT_ID"),
-            "client_version": os.environ.get("PHONEPE_CLIENT_VERSION", "1"),
+            "client_id": _required("PHONEPE_CLIENT_ID"),
+            "client_version": os.environ.get("PHONEPE_CLIENT_VERSION") or "1",
             "client_secret": secrets[0],
             "grant_type": "client_credentials",
         }
@@ -135,8 +136,8 @@ def state_and_amount(answer: dict[str, Any]) -> tuple[str, int]:
     return state, amount
 
 
-def _setting(name: str) -> str:
-    value = os.environ.get(name, "")
+def _required(name: str) -> str:
+    value = setting(name)
     if not value:
         raise Misconfigured(f"{name} is not set")
     return value

@@ -47,7 +47,7 @@ class PhonePeEndpoint:
         Raises:
             Misconfigured: the mode is unknown, or there is no usable secret.
         """
-        mode = os.environ.get("PHONEPE_WEBHOOK_MODE", "hmac")
+        mode = os.environ.get("PHONEPE_WEBHOOK_MODE") or "hmac"
         if mode not in {"hmac", "basic"}:
             raise Misconfigured("PHONEPE_WEBHOOK_MODE must be hmac or basic")
         pairs = (line.partition(":") for line in secret_values("phonepe-webhook-secrets"))
@@ -57,9 +57,9 @@ class PhonePeEndpoint:
         return cls(
             mode="hmac" if mode == "hmac" else "basic",
             secrets=secrets,
-            signature_header=os.environ.get("PHONEPE_SIGNATURE_HEADER", cls.signature_header),
-            key_id_header=os.environ.get("PHONEPE_KEY_ID_HEADER", cls.key_id_header),
-            authorization_header=os.environ.get("PHONEPE_AUTHORIZATION_HEADER", cls.authorization_header),
+            signature_header=os.environ.get("PHONEPE_SIGNATURE_HEADER") or cls.signature_header,
+            key_id_header=os.environ.get("PHONEPE_KEY_ID_HEADER") or cls.key_id_header,
+            authorization_header=os.environ.get("PHONEPE_AUTHORIZATION_HEADER") or cls.authorization_header,
         )
 
     def verifies(self, request: Request) -> bool:
