@@ -6,6 +6,8 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from itertools import pairwise
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 JOBS = 5_000
 KILLING_SECONDS = 8.0
 LONG_JOBS = 8
-MARGIN_SECONDS = 2.0
-"""For the slowest tenth, on a machine that is busy with other tests."""
+BACK_SECONDS = SETTINGS.lease + 1
+STALL_SECONDS = 0.05
+"""A nap that is longer by more than this was not the sleeper's wish."""
 
 
 @pytest.fixture
@@ -58,6 +61,29 @@ def workers(folder: Path, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
     assert code == 0, (folder / "errors").read_text()
 
 
+@contextmanager
+def stalls() -> Iterator[list[tuple[float, float]]]:
+    """When this machine let nobody run, or not us: moments and seconds. No worker can be quicker than its machine."""
+    found: list[tuple[float, float]] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            began = time.monotonic()
+            time.sleep(STALL_SECONDS / 2)
+            over = time.monotonic() - began - STALL_SECONDS / 2
+            if over > STALL_SECONDS:
+                found.append((began, over))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watching.join()
+
+
 async def until_done(queue: QueueService, jobs: int, seconds: float) -> None:
     async with asyncio.timeout(seconds):
         while True:
@@ -72,7 +98,7 @@ async def until_done(queue: QueueService, jobs: int, seconds: float) -> None:
 @pytest.mark.timeout(300)
 async def test_five_thousand_jobs_while_workers_are_silenced(queue: QueueService, tmp_path: Path) -> None:
     jobs = [NewJob(2.5 if number < LONG_JOBS else 0.04, number % 3, f"job{number}") for number in range(JOBS)]
-    with workers(tmp_path, KILLING_SECONDS):
+    with stalls() as stalled, workers(tmp_path, KILLING_SECONDS):
         for number in range(0, JOBS, 100):
             await queue.enqueue_many(QUEUE, jobs[number : number + 100])
         await until_done(queue, JOBS, 120)
@@ -102,11 +128,12 @@ async def test_five_thousand_jobs_while_workers_are_silenced(queue: QueueService
     for runs in began.values():
         for (begun, worker), (again, _) in pairwise(runs):
             ends = [at for at, who in silenced if who == worker and begun <= at <= again]
-            pauses += [again - max(ends)] if ends else []
+            if ends:
+                lost = sum(seconds for at, seconds in stalled if max(ends) <= at <= again)
+                pauses.append(again - max(ends) - lost)
             unexplained += not ends
     assert pauses
-    assert sorted(pauses)[len(pauses) * 9 // 10] <= SETTINGS.lease + 1
-    assert max(pauses) <= SETTINGS.lease + 1 + MARGIN_SECONDS
+    assert max(pauses) <= BACK_SECONDS, f"stalls: {stalled}"
     assert unexplained <= JOBS / 100, "a machine that stalls for two seconds silences its workers too"
 
 
