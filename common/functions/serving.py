@@ -83,9 +83,13 @@ async def _answer(
             if request.method not in spec.methods:
                 _refuse_method(spec)
             asked = await _read(spec, request)
-            called = function if spec.kind == "api" else tracing.invocation(function)
             try:
-                return await spec.adapter(called, asked)
+                adapter, called = spec.adapter, function
+                if spec.kind == "api":  # its function makes an application, and is not called for each request
+                    adapter = tracing.invocation(adapter)
+                else:
+                    called = tracing.invocation(function)
+                return await adapter(called, asked)
             finally:
                 await tracing.flush()
     except (Rejected, Retry, Unavailable) as error:

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from common.errors import InvalidInput, Unavailable
-from common.functions import Request, context, serve, webhook
+from common.functions import Request, context, endpoint, serve, webhook
 from common.functions.testing import HttpEvent, invoke
 from common.infrastructure import otlp, tracing
 from common.infrastructure.otlp import export_traces
@@ -289,6 +290,34 @@ async def test_what_is_sampled_is_sent_before_the_response(
             assert (root.trace_id.hex(), root.parent_span_id.hex()) == (TRACE, CALLER)
         (resource,) = {export.resource_spans[0].resource.SerializeToString() for export in there}
         assert b"gcp.project_id" in resource
+
+
+@endpoint(timeout=5, public=True)
+def application() -> Flask:
+    """Make one call from a view."""
+    app = Flask(__name__)
+
+    @app.get("/")
+    def view() -> str:
+        with span("call", topic="t"):
+            return "ok"
+
+    return app
+
+
+@pytest.mark.usefixtures("_lines_again")
+async def test_an_application_is_one_span_with_its_views_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
+    with collector() as (url, received):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        export_traces(0)
+        result = await invoke(serve(application), HttpEvent(method="GET", headers=HEADERS))
+        there = list(received)
+    assert result.status == 200
+    found = {one.name: one for export in there for scope in export.resource_spans for one in _all(scope)}
+    root, below = found["api-application"], found["call"]
+    assert (root.trace_id.hex(), root.parent_span_id.hex()) == (TRACE, CALLER)
+    assert (below.trace_id, below.parent_span_id) == (root.trace_id, root.span_id)
 
 
 def _all(resource_spans: Any) -> list[Any]:
