@@ -42,11 +42,15 @@ def per_loop(factory: Callable[[], T]) -> Callable[[], T]:
         if _pid != os.getpid():
             _made.clear()
             _pid = os.getpid()
+        client: T
         try:
-            client: T = _made[loop][get]
+            client = _made[loop][get]
         except KeyError:
-            client = factory()
-            _made.setdefault(loop, {})[get] = client
+            pass  # made below, so that an error of the factory is not told as one that came of this
+        else:
+            return client
+        client = factory()
+        _made.setdefault(loop, {})[get] = client
         return client
 
     return get

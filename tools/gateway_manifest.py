@@ -78,7 +78,7 @@ def follow(manifest: Path, kept: Path, stop: threading.Event) -> None:
         raise_interrupt=False,
     )
     for changed in changes:
-        written = manifest.stat().st_mtime_ns if manifest.is_file() else -1
+        written = _written(manifest)
         if changed or written != looked:
             looked = written
             now = _told(manifest, kept)
@@ -87,17 +87,26 @@ def follow(manifest: Path, kept: Path, stop: threading.Event) -> None:
             told = now
 
 
+def _written(manifest: Path) -> int:
+    """When it was, and -1 while it is not there."""
+    try:
+        return manifest.stat().st_mtime_ns
+    except OSError:
+        return -1
+
+
 def _told(manifest: Path, kept: Path) -> str:
     try:
         keep(manifest, kept)
         document, problems = build(Path())
+        stale = render(document) != manifest.read_text(encoding="utf-8")
     except BrokenManifestError as error:
         return f"{error}; the last good one is served"
-    except (OSError, LookupError, ValueError) as error:
+    except _UNREADABLE as error:
         return f"{manifest.name} cannot be compared with the code: {error}"
     if problems:
         return "\n".join(["the code has problems that stop `make manifest`:", *map(str, problems)])
-    if render(document) != manifest.read_text(encoding="utf-8"):
+    if stale:
         return f"{manifest.name} is stale, the code says otherwise: run `make manifest`"
     return ""
 

@@ -27,7 +27,7 @@ from common.functions.spec import FunctionSpec, spec_of
 from common.infrastructure import tracing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Sequence
 
 log = logging.getLogger("raptorflow.request")
 
@@ -69,9 +69,9 @@ def serve(function: Callable[..., Any]) -> Callable[[StarletteRequest], Awaitabl
     return cast("Callable[[StarletteRequest], Awaitable[Response]]", functions_framework.aio.http(main))
 
 
-def _names(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers by their names: Starlette looks through all of them for each that is asked for."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+def _names(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The first header of each name: Starlette looks through all of them for each that is asked for."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(raw)}
 
 
 async def _answer(

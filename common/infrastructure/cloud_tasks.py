@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from common import clock
 from common.errors import InvalidInput
 from common.functions import context
-from common.infrastructure.calls import call
+from common.infrastructure.calls import TRANSIENT, call
 from common.infrastructure.endpoints import open_client
 from common.infrastructure.errors import NotFound
 from common.infrastructure.gcp import GCPClient
@@ -63,7 +63,8 @@ class CloudTasksClient:
             payload: the body, as JSON.
             delay_seconds: before it is dispatched, at most 30 days.
             key: what the task is known by, any text, see `task_id`; the same again is refused while the task is there
-                and for up to a day after. None for a name that Cloud Tasks makes up.
+                and for up to a day after. None for a name that Cloud Tasks makes up: then nothing is tried again, since
+                a second try could make a second task.
 
         Raises:
             AlreadyExists: there is, or lately was, a task of this key.
@@ -90,9 +91,13 @@ class CloudTasksClient:
         if delay_seconds:
             task.schedule_time = clock.now() + timedelta(seconds=delay_seconds)
         client = self._tasks()
-        # Tried again after a lost connection: what was created unnoticed is refused as existing.
         answer = await call(
-            f"enqueueing to {queue}", client.create_task, seconds=CALL_SECONDS, parent=parent, task=task
+            f"enqueueing to {queue}",
+            client.create_task,
+            seconds=CALL_SECONDS,
+            transient=TRANSIENT if key else frozenset(),  # of a known name, what was created unnoticed is refused
+            parent=parent,
+            task=task,
         )
         name: str = answer.name
         return name

@@ -76,11 +76,16 @@ def translate(error: Exception, what: str) -> RaptorFlowError:
         ((google.BadRequest,), InvalidInput),
     ]
     ours = next((ours for theirs, ours in kinds if isinstance(error, theirs)), Unavailable)
-    if isinstance(error, google.Forbidden) and any(said.get("reason") in _THROTTLED for said in error.errors):
+    if isinstance(error, google.Forbidden) and any(_reason(said) in _THROTTLED for said in error.errors):
         ours = Unavailable
     if ours is Unavailable:
         return Unavailable(f"{what}: {type(error).__name__}", _retry_after(error))
     return ours(f"{what}: {type(error).__name__}")
+
+
+def _reason(said: Any) -> str:
+    """Of one of the parts of an error, which over gRPC is the call's own error and names none."""
+    return str(said.get("reason", "")) if isinstance(said, dict) else ""
 
 
 def lacks_token(error: Exception) -> bool:

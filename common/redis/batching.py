@@ -14,7 +14,6 @@ import copy
 import logging
 import random
 from collections import deque
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +68,7 @@ class Batcher:
         self._link: Link | None = None
         self._links: set[Link] = set()  # and those that are retired and not closed yet
         self._alarm: asyncio.TimerHandle | None = None  # one for all: each its own would take as long as packing does
+        self._rings = 0.0  # when, by the loop's clock: uvloop's handle of a time that is nearly now does not say
         self._flushing = False
         self._working: asyncio.Task[None] | None = None  # connects, or waits for the server to read
 
@@ -99,20 +99,20 @@ class Batcher:
         self._queue.append(request)
         self._queued_bytes += len(payload)
         self._flush_soon()
-        if self._alarm is None or due < self._alarm.when():
+        if self._alarm is None or due < self._rings:
             self._set_alarm(due)
         return request.future
 
     async def aclose(self) -> None:
         """Close the connection; whoever waits is told. The next call opens a new one."""
-        if self._working is not None:
-            self._working.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._working
         self._fail(Unavailable("the Redis client is being closed"))
-        if self._alarm is not None:
+        self._link = None
+        if self._alarm is not None:  # now: who asks while we close sets it again
             self._alarm.cancel()
             self._alarm = None
+        if (working := self._working) is not None:
+            working.cancel()
+            await asyncio.wait([working])
         for link in list(self._links):
             await link.aclose()
 
@@ -123,7 +123,7 @@ class Batcher:
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._working is not None:
+        if self._working is not None or not self._queue:
             return
         if self._link is not None and not self._link.usable():
             self._link.retire()
@@ -184,13 +184,14 @@ class Batcher:
         self._links.discard(link)
         if self._link is link:
             self._link = None
+        closed = isinstance(error, asyncio.CancelledError)  # by us, and not to be opened again
         again, lost = [], 0
         for request in link.waiting:
             if request.future.done():
                 continue
             if isinstance(error, Misconfigured):
                 request.future.set_exception(_own(error))
-            elif request.idempotent and request.tries <= self.config.retries:
+            elif request.idempotent and request.tries <= self.config.retries and not closed:
                 request.replies, request.link = [], None
                 again.append(request)
             else:
@@ -215,16 +216,20 @@ class Batcher:
     def _set_alarm(self, due: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
+        self._rings = due
         self._alarm = self._loop.call_at(due, self._ring, context=Context())
 
     def _ring(self) -> None:
-        """Tell those whose time is over, and wait for the next ones'."""
+        """Tell those whose time is over, close what nobody waits for any more, and wait for the next ones' time."""
         self._alarm = None
         now = self._loop.time()
         waiting = [*self._queue, *(request for link in self._links for request in link.waiting)]
         for request in waiting:
             if request.due <= now and not request.future.done():
                 self._expire(request)
+        for link in list(self._links):
+            if not link.usable():  # given up, and the last one who waited may have been cancelled
+                link.retire()
         if left := [request.due for request in waiting if not request.future.done()]:
             self._set_alarm(min(left))
 

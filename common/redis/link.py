@@ -63,9 +63,10 @@ class Link:
         return self._connection.unsent_bytes() > _HIGH_WATER_BYTES
 
     async def drain(self) -> None:
-        """Wait until the server has read enough of what was written, or the connection is lost."""
-        with suppress(OSError):
-            await self._connection.drain()
+        """Wait until the server has read enough of what was written, the connection is lost, or it may be stuck."""
+        with suppress(OSError):  # TimeoutError is one
+            async with asyncio.timeout(self._config.command_timeout):
+                await self._connection.drain()
 
     def begin(self, request: Request) -> None:
         """Let ``request`` leave in front of the first ones that are written."""
@@ -90,8 +91,7 @@ class Link:
     async def aclose(self) -> None:
         """Close now; who waits is told that the outcome is unknown."""
         self._reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._reading
+        await asyncio.wait([self._reading])
 
     async def _read(self) -> None:
         try:

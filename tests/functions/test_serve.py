@@ -137,6 +137,14 @@ async def test_names_with_an_underscore_are_not_seen_and_duplicates_are_kept_apa
         calls[0].header("x-sig")
 
 
+async def test_of_identifiers_that_come_twice_the_first_counts(caplog: pytest.LogCaptureFixture) -> None:
+    main, _ = served()
+    first, second = (f"00-{letter * 32}-{letter * 16}-01" for letter in "ab")
+    with caplog.at_level(logging.INFO):
+        await invoke(main, HttpEvent(body=b"{}", headers=[("traceparent", first), ("traceparent", second)]))
+    assert _summary(caplog)["span"]["parent"] == "a" * 16
+
+
 @pytest.mark.parametrize(
     ("error", "status", "header", "outcome"),
     [

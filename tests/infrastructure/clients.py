@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CALLS: dict[str, Callable[[], Awaitable[Any]]] = {
     "publish": lambda: pubsub_client().publish("payment-completed", b"{}"),
     "pull": lambda: pubsub_client().subscribe("worker", lambda _message: never()),
-    "tasks": lambda: cloud_tasks_client().create_task("job-count", "job-count", {}),
+    "tasks": lambda: cloud_tasks_client().create_task("job-count", "job-count", {}, key="a/1"),
     "secrets": lambda: secrets_manager().get_secret("token-of-a-test"),
     "monitoring": lambda: cloud_monitoring().create_alert_policy("slow", [Condition("raptorflow_request_seconds", 1)]),
     "storage": lambda: cloud_storage().download_file("assets", "a"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,10 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from tests.gateways import running_gateway
+from tools import gateway_manifest
 from tools.gateway_manifest import BrokenManifestError, check, keep
 from tools.gateway_process import free_port
+from tools.manifest import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,6 +144,35 @@ def test_what_cannot_be_served_is_named_and_not_kept(
     with pytest.raises(BrokenManifestError, match=f"functions.json is broken, run `make manifest`: .*{said}"):
         keep(manifest, kept)
     assert kept.read_bytes() == before
+
+
+def test_a_manifest_that_vanishes_while_it_is_compared_ends_nothing(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where an editor or a checkout deletes it and writes it anew."""
+    monkeypatch.chdir(copy)
+    manifest, kept, stop = copy / "functions.json", copy / "kept" / "functions.json", threading.Event()
+    content = manifest.read_bytes()
+    looks = 0
+
+    def compared(root: Path) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            manifest.unlink()
+        else:
+            stop.set()
+        return build(root)
+
+    monkeypatch.setattr(gateway_manifest, "build", compared)
+    with ThreadPoolExecutor(1) as threads:
+        following = threads.submit(gateway_manifest.follow, manifest, kept, stop)
+        while "cannot be compared" not in capsys.readouterr().err:
+            assert not following.done()
+            time.sleep(0.05)
+        manifest.write_bytes(content)
+        following.result(30)
+    assert looks == 2
 
 
 def test_a_function_whose_code_is_gone_cannot_be_served(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
