@@ -155,7 +155,11 @@ async def open_link(config: RedisConfig, context: Context) -> Link:
     except (RedisError, OSError, TimeoutError) as error:
         raise Unavailable(f"Redis cannot be reached at {config.server} ({type(error).__name__})") from error
     link = Link(connection, config, context)
-    await asyncio.sleep(0)  # it begins to read; a task that is cancelled before that would close nothing
+    try:
+        await asyncio.sleep(0)  # it begins to read; a task that is cancelled before that would close nothing
+    except asyncio.CancelledError:
+        await link.aclose()
+        raise
     opening = [pack_internal("AUTH", username, password)] if password else []
     if database:
         opening.append(pack_internal("SELECT", database))

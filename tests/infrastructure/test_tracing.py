@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -336,8 +336,10 @@ async def test_a_dead_collector_costs_its_spans_and_two_seconds_at_most(monkeypa
 @pytest.mark.usefixtures("_lines_again")
 async def test_a_collector_that_does_not_answer_costs_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
-    monkeypatch.setattr(Collector, "do_POST", lambda _handler: time.sleep(1))
-    with collector() as (url, _received):
+    over = threading.Event()
+    monkeypatch.setattr(Collector, "do_POST", lambda _handler: over.wait(30))
+    with collector() as (url, _received), ExitStack() as at_the_end:
+        at_the_end.callback(over.set)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         export_traces(1)
         assert tracing._exporter is not None
@@ -345,7 +347,7 @@ async def test_a_collector_that_does_not_answer_costs_no_more_than_it_may(monkey
         monkeypatch.setattr(otlp, "FLUSH_SECONDS", 0.2)
         began = time.monotonic()
         assert (await invoke(serve(exported), HttpEvent(body=b"{}", headers=HEADERS))).status == 200
-        assert time.monotonic() - began < 0.8
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])

@@ -48,16 +48,18 @@ async def test_a_completed_run_is_run_again_only_by_force(stack: Stack) -> None:
 
 async def test_a_long_run_keeps_its_lease(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RENEW_SECONDS", 0.05)
-    monkeypatch.setattr(runs, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "LEASE_SECONDS", 2)
+    asked = asyncio.Event()
 
     async def longer_than_its_lease() -> Returned:
-        await asyncio.sleep(1.2)
+        await asked.wait()
         return {"counted": 1}
 
     counting = Counting(longer_than_its_lease)
     running = asyncio.create_task(counting.task())
-    await asyncio.sleep(0.9)
+    await asyncio.sleep(2.5)
     assert (await counting.task()).status == 503
+    asked.set()
     assert (await running).status == 200
     assert len(counting.calls) == 1
 

