@@ -25,8 +25,8 @@ PARENT = """
 import asyncio, base64, functools, importlib, json, os, signal, sys
 import httpx, psycopg, requests
 from google.cloud.tasks_v2 import CloudTasksAsyncClient
-from google.pubsub_v1 import PublisherAsyncClient
 from common.functions.testing import HttpEvent, invoke
+from common.infrastructure.pubsub_publisher import PubSubPublisher
 from common.redis.batching import Batcher
 
 main = importlib.import_module(sys.argv[1]).main
@@ -42,7 +42,7 @@ def step():
         os.kill(os.getpid(), signal.SIGKILL)
     left -= 1
 
-def deadly(owner, name):
+def deadly(owner, name, awaited=True):
     original = getattr(owner, name)
     async def wrapped(*args, **kwargs):
         step()
@@ -54,15 +54,15 @@ def deadly(owner, name):
         result = original(*args, **kwargs)
         step()
         return result
-    setattr(owner, name, wrapped if asyncio.iscoroutinefunction(original) else wrapped_call)
+    setattr(owner, name, wrapped if awaited else wrapped_call)
 
 deadly(httpx.AsyncClient, "request")
 deadly(psycopg.AsyncConnection, "execute")
 deadly(psycopg.AsyncConnection, "commit")
-deadly(PublisherAsyncClient, "publish")
+deadly(PubSubPublisher, "_publish")
 deadly(CloudTasksAsyncClient, "create_task")
 deadly(Batcher, "submit")
-deadly(requests.Session, "send")  # Cloud Storage's client
+deadly(requests.Session, "send", awaited=False)  # Cloud Storage's client
 
 for line in sys.stdin:
     asked = json.loads(line)
