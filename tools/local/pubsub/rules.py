@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import grpc
@@ -67,9 +67,9 @@ def check_name(name: str, collection: str) -> None:
         )
 
 
-def check_publish(request: types.PublishRequest) -> None:
-    """Raise INVALID_ARGUMENT for a batch or a message that the service refuses."""
-    if types.PublishRequest.pb(request).ByteSize() > MAX_REQUEST_BYTES:
+def check_publish(request: Any) -> None:
+    """Raise INVALID_ARGUMENT for a batch or a message that the service refuses; a plain ``PublishRequest``."""
+    if request.ByteSize() > MAX_REQUEST_BYTES:
         raise invalid(f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes.")
     if not request.messages:
         raise invalid("The value for message_count is too small. You passed 0 in the request, but the minimum is 1.")
@@ -82,7 +82,7 @@ def check_publish(request: types.PublishRequest) -> None:
         _check_message(message)
 
 
-def _check_message(message: types.PubsubMessage) -> None:
+def _check_message(message: Any) -> None:
     attributes = dict(message.attributes)
     if not message.data and not attributes:
         raise invalid(
