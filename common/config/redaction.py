@@ -10,11 +10,12 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 REDACTED = "[redacted]"
 _CALLED = (
@@ -92,10 +93,10 @@ def hide(values: Iterable[str]) -> None:
 
 
 def _redacted(value: Any, depth: int) -> Any:
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, Mapping | list | tuple):
         if depth > _MAX_DEPTH:
             return "[too deep]"
-        return redact(value, depth) if isinstance(value, dict) else [_redacted(item, depth + 1) for item in value]
+        return redact(value, depth) if isinstance(value, Mapping) else [_redacted(item, depth + 1) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

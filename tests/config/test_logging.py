@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import pytest
@@ -175,6 +177,13 @@ def test_what_is_called_like_a_secret_is_not_said() -> None:
         "nested": {"vpa": "[redacted]", "amount": 1},
         "status": 204,
     }
+
+
+def test_a_mapping_of_any_kind_is_looked_into() -> None:
+    for kind in (MappingProxyType, UserDict, OrderedDict):
+        assert redact({"headers": [kind({"cookie": "x", "status": 1})]}) == {
+            "headers": [{"cookie": "[redacted]", "status": 1}]
+        }
 
 
 def test_a_function_that_serves_phonepe_is_no_phone() -> None:
