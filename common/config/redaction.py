@@ -34,6 +34,8 @@ _MIN_SECRET = 6
 _MAX_DEPTH = 16
 _PLAIN = frozenset({str, int, bool, type(None)})
 """Most values: nothing in them is to be looked at."""
+_MAPPINGS = (dict, Mapping)  # what is a dictionary is found out faster
+_CONTAINERS = (list, tuple, *_MAPPINGS)
 _IN_URL = re.compile(r"://[^:/?#@]*:(.+)@")
 """A password, also one that should have been escaped: ``urlsplit`` refuses those, and then no line could be written."""
 _read_while_running: set[str] = set()
@@ -43,10 +45,14 @@ class Known(dict[str, Any]):
     """Fields, however deep, whose names are all the runtime's own: none of them has to be looked at."""
 
 
-def redact(fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
+def redact(fields: Mapping[Any, Any], around: tuple[int, ...] = ()) -> dict[str, Any]:
     """The fields with the values of everything that is called like a secret or a person replaced, however deep.
 
-    What comes back can be written as JSON: names are text, numbers finite, and what contains itself ends somewhere.
+    What comes back can be written as JSON: names are text, numbers finite, and what contains itself ends there.
+
+    Args:
+        fields: by their names.
+        around: ids of what they stand in, from the outside; for what is nested.
 
     Example:
         >>> redact({"status": 204, "client_secret": "x"})
@@ -55,12 +61,13 @@ def redact(fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
     if type(fields) is Known:
         return fields
     made: dict[str, Any] = {}
+    inside = (*around, id(fields))
     for key, value in fields.items():
         name = str(key)
         if _is_called_so(name):
             made[name] = REDACTED
         else:
-            made[name] = value if type(value) in _PLAIN else _redacted(value, depth + 1)
+            made[name] = value if type(value) in _PLAIN else _redacted(value, inside)
     return made
 
 
@@ -92,11 +99,15 @@ def hide(values: Iterable[str]) -> None:
         _secrets.cache_clear()
 
 
-def _redacted(value: Any, depth: int) -> Any:
-    if isinstance(value, Mapping | list | tuple):
-        if depth > _MAX_DEPTH:
+def _redacted(value: Any, around: tuple[int, ...]) -> Any:
+    if isinstance(value, _CONTAINERS):
+        if id(value) in around:
+            return "[itself]"
+        if len(around) > _MAX_DEPTH:
             return "[too deep]"
-        return redact(value, depth) if isinstance(value, Mapping) else [_redacted(item, depth + 1) for item in value]
+        if isinstance(value, _MAPPINGS):
+            return redact(value, around)
+        return [_redacted(item, (*around, id(value))) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -186,6 +186,22 @@ def test_a_mapping_of_any_kind_is_looked_into() -> None:
         }
 
 
+def test_what_contains_itself_ends_there_and_at_once() -> None:
+    """Ten children that each know their parent would be 10 ** 8 of them at the deepest level that is looked at."""
+    family: dict[str, Any] = {"token": "x", "children": []}
+    family["children"] += [{"number": number, "parent": family, "all": family["children"]} for number in range(10)]
+    said = line(fields={"family": family})["family"]
+    assert said["token"] == "[redacted]"
+    assert said["children"] == [{"number": number, "parent": "[itself]", "all": "[itself]"} for number in range(10)]
+
+
+def test_what_is_nested_without_end_is_cut() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert "[too deep]" in JsonFormatter().format(record(fields={"deep": deep}))
+
+
 def test_a_function_that_serves_phonepe_is_no_phone() -> None:
     assert redact({"webhook-phonepe": 1, "phonepe_phone": "x"}) == {"webhook-phonepe": 1, "phonepe_phone": "[redacted]"}
 
