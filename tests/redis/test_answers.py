@@ -98,25 +98,16 @@ async def test_answers_in_pieces_and_in_one_are_the_same() -> None:
         assert list(await asking) == ["one", ["x", [7]], None]
 
 
-async def test_what_came_before_nonsense_is_told_and_the_rest_is_in_doubt() -> None:
+@pytest.mark.parametrize("then", [b"HTTP/1.1 400 Bad Request", b"-LOADING Redis is loading the dataset in memory"])
+async def test_what_came_before_the_end_is_told_and_the_rest_is_in_doubt(then: bytes) -> None:
     async with scripted() as (server, client):
         asking = asyncio.gather(client.execute("INCR", "a"), client.execute("INCR", "b"), return_exceptions=True)
         await server.until_heard(b"b\r\n")
-        server.send(b":1\r\nHTTP/1.1 400 Bad Request\r\n")
+        server.send(b":1\r\n" + then + b"\r\n")
         first, second = await asking
         assert first == 1
         assert isinstance(second, OutcomeUnknown)
         await server.until_closed()
-
-
-async def test_what_came_before_a_server_that_loads_is_told() -> None:
-    async with scripted() as (server, client):
-        asking = asyncio.gather(client.execute("INCR", "a"), client.execute("INCR", "b"), return_exceptions=True)
-        await server.until_heard(b"b\r\n")
-        server.send(b":1\r\n-LOADING Redis is loading the dataset in memory\r\n")
-        first, second = await asking
-        assert first == 1
-        assert isinstance(second, Unavailable)
 
 
 async def test_an_error_inside_an_answer_is_that_parts_own() -> None:
