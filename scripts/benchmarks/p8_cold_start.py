@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from scripts.benchmarks.bench import Bench
 
-GET = load.request("GET", "/", {}, b"")
+GET = load.request("GET", "/", load.AS_THE_FRONT_END, b"")
 KINDS = ("webhook", "event")
 CLIENTS = {"pubsub": 2.16 - 1.0, "postgres": 1.56 - 1.0, "redis": 1.44 - 1.0, "http": 1.11 - 1.0}
 """What importing each client adds to a bare hello; measured once, each in an environment of its own."""
@@ -73,7 +73,8 @@ def _subjects(bench: Bench) -> dict[str, _Subject]:
         environment = bench.installed((folder / "requirements.txt").read_text(encoding="utf-8"))
         variables = bench.cloud() | sample["environment"]
         asked = sample["request"]
-        known = load.request(asked["method"], asked["path"], asked["headers"], asked["body"].encode())
+        headers = {**load.AS_THE_FRONT_END, **asked["headers"]}
+        known = load.request(asked["method"], asked["path"], headers, asked["body"].encode())
         subjects[f"{name} first"] = (folder, environment, variables, GET)
         subjects[f"{name} sample"] = (folder, environment, variables, known)
     return subjects
