@@ -9,6 +9,7 @@ client library.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from common.redis.config import RedisConfig
     from common.redis.connection import Connection
+
+log = logging.getLogger(__name__)
 
 _HIGH_WATER_BYTES = 256_000
 
@@ -97,9 +100,7 @@ class Link:
         try:
             while not (self._retired and not self.waiting):
                 for reply in await self._connection.read():
-                    if isinstance(reply, RedisError) and not isinstance(reply, ResponseError):
-                        raise reply
-                    self._answer(ours(reply))
+                    self._answer(reply)
         except AuthenticationError:
             self._end(Misconfigured(f"Redis refuses the password: {self._config.password_hint}"))
         except (RedisError, OSError) as error:
@@ -107,6 +108,9 @@ class Link:
         except asyncio.CancelledError as error:
             self._end(error)
             raise
+        except Exception as error:
+            log.exception("an answer of Redis's could not be read")
+            self._end(error)
         else:
             self._end(ConnectionResetError("retired"))
         finally:
@@ -118,10 +122,12 @@ class Link:
         self.lost(self, error)
 
     def _answer(self, reply: Any) -> None:
+        if isinstance(reply, RedisError) and not isinstance(reply, ResponseError):
+            raise reply  # of the connection, not of a command
         if not self.waiting:
             raise ConnectionResetError("an answer to nothing")
         request = self.waiting[0]
-        request.replies.append(reply)
+        request.replies.append(ours(reply))
         if len(request.replies) == request.commands:
             self.waiting.popleft()
             if not request.future.done():  # a cancelled caller's answer is read all the same: the next is not his

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
 
 from common.errors import Unavailable
+from common.redis import link
 from common.redis.client import RedisClient
 from common.redis.config import RedisConfig
 from common.redis.errors import OutcomeUnknown
@@ -108,6 +109,23 @@ async def test_what_came_before_the_end_is_told_and_the_rest_is_in_doubt(then: b
         assert first == 1
         assert isinstance(second, OutcomeUnknown)
         await server.until_closed()
+
+
+async def test_what_goes_wrong_in_reading_is_told_to_who_waits_and_to_us(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_reply: Any) -> Any:
+        raise LookupError("a defect")
+
+    async with scripted() as (server, client):
+        asking = asyncio.create_task(client.execute("INCR", "a"))
+        await server.until_heard(b"INCR")
+        monkeypatch.setattr(link, "ours", broken)
+        server.send(b":1\r\n")
+        with pytest.raises(OutcomeUnknown, match="LookupError"):
+            await asking
+        await server.until_closed()
+    assert "a defect" in caplog.text
 
 
 async def test_an_error_inside_an_answer_is_that_parts_own() -> None:
