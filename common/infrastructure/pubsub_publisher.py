@@ -97,8 +97,8 @@ class PubSubPublisher:
         from google.pubsub_v1.types import PublishRequest, PublishResponse  # noqa: PLC0415
 
         def publisher(transport: grpc.aio.Channel | None) -> grpc.aio.Channel:
-            options = [("grpc.keepalive_time_ms", 30_000)]  # as the generated client has it
-            return transport or PublisherGrpcAsyncIOTransport.create_channel(options=options)
+            host, options = f"{PublisherGrpcAsyncIOTransport.DEFAULT_HOST}:443", [("grpc.keepalive_time_ms", 30_000)]
+            return transport or PublisherGrpcAsyncIOTransport.create_channel(host, options=options)
 
         self._channel = open_client(publisher, lambda channel: channel, "PUBSUB_EMULATOR_HOST")
         return self._channel.unary_unary(

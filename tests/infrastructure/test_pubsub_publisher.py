@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import google.auth
+import grpc.aio
 import pytest
+from google.api_core import grpc_helpers_async
+from google.auth.credentials import AnonymousCredentials
+from google.pubsub_v1 import PublisherAsyncClient
 
 from common.errors import InvalidInput, Misconfigured, Unavailable
 from common.infrastructure.endpoints import emulator
 from common.infrastructure.errors import NotFound
 from common.infrastructure.gcp import GCPClient
-from common.infrastructure.pubsub_publisher import pubsub_publisher
+from common.infrastructure.pubsub_publisher import PubSubPublisher, pubsub_publisher
 
 if TYPE_CHECKING:
     from tests.stack import Stack
@@ -79,3 +84,30 @@ def test_project_and_region_come_from_the_environment(monkeypatch: pytest.Monkey
         GCPClient().get_project_id()
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     assert GCPClient().get_project_id() == "p"
+
+
+async def test_where_there_is_no_emulator_it_opens_what_the_generated_client_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[tuple[str, dict[str, Any]]] = []
+
+    def channel(target: str, **options: Any) -> grpc.aio.Channel:
+        opened.append((target, options))
+        return grpc.aio.insecure_channel("127.0.0.1:1")
+
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call] # the library's
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(grpc_helpers_async, "create_channel", channel)
+    monkeypatch.setattr(google.auth, "default", lambda **_: (credentials, None))
+    theirs = PublisherAsyncClient(credentials=credentials)
+    ours = PubSubPublisher()
+    with pytest.raises(Unavailable):
+        await ours.publish("t", b"x")
+    await ours.aclose()
+    await theirs.transport.close()  # type: ignore[no-untyped-call] # the library's
+    (their_target, their_options), (target, options) = opened
+    assert target == their_target == "pubsub.googleapis.com:443"
+    assert set(options["options"]) <= set(their_options["options"])
+    for name in ("default_scopes", "default_host", "quota_project_id"):
+        assert options.get(name) == their_options.get(name)
