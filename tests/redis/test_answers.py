@@ -88,6 +88,15 @@ async def scripted(password: str = "") -> AsyncIterator[tuple[Scripted, RedisCli
         listening.close()
 
 
+async def left_waiting(server: Scripted, client: RedisClient, *, seconds: float) -> asyncio.Task[Any]:
+    """Who waits on a connection that was given up, since an answer to somebody else did not come in time."""
+    patient = asyncio.create_task(client.execute("GET", "a", seconds=seconds))
+    await server.until_heard(b"GET\r\n$1\r\na")
+    with pytest.raises(OutcomeUnknown):
+        await client.execute("GET", "b", seconds=0.1)
+    return patient
+
+
 async def test_answers_in_pieces_and_in_one_are_the_same() -> None:
     async with scripted() as (server, client):
         asking = asyncio.gather(client.execute("GET", "a"), client.execute("LRANGE", "b", 0, -1), client.get("c"))
@@ -164,10 +173,7 @@ async def test_a_connection_on_which_nothing_is_answered_is_closed(password: str
 
 async def test_closing_tells_those_who_wait_on_a_connection_that_was_given_up() -> None:
     async with scripted() as (server, client):
-        patient = asyncio.create_task(client.execute("GET", "a", seconds=60))
-        await server.until_heard(b"GET\r\n$1\r\na")
-        with pytest.raises(OutcomeUnknown):
-            await client.execute("GET", "b", seconds=0.1)
+        patient = await left_waiting(server, client, seconds=60)
         assert not patient.done()
         await client.aclose()
         with pytest.raises(OutcomeUnknown, match="lost"):
@@ -220,11 +226,7 @@ async def test_who_closes_can_be_cancelled() -> None:
 
 async def test_a_connection_that_was_given_up_is_closed_when_its_last_caller_has_gone() -> None:
     async with scripted() as (server, client):
-        patient = asyncio.create_task(client.execute("GET", "a", seconds=0.3))
-        await server.until_heard(b"GET\r\n$1\r\na")
-        with pytest.raises(OutcomeUnknown):
-            await client.execute("GET", "b", seconds=0.1)
-        patient.cancel()
+        (await left_waiting(server, client, seconds=0.3)).cancel()
         await server.until_closed()
 
 
